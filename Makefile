@@ -1,0 +1,42 @@
+# What a developer or a fresh machine runs. Lab targets need root; `make help` lists all.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+XEN ?= 4.17
+
+.PHONY: help deps build lint test test-unit test-lab xen-matrix demo accuracy bench doc
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+deps: ## install the Debian packages that are missing (root)
+	@scripts/deps
+
+build: deps ## release build of everything
+	cargo build --release --workspace
+
+lint: deps ## format, clippy, dependency licences and advisories
+	scripts/lint
+
+test: deps ## everything: lint, units, command line, both Xen versions, the lab
+	scripts/test
+
+test-unit: deps ## what needs neither Xen nor the lab
+	XENLAB=off cargo test --workspace
+
+test-lab: deps ## all lab tests on one Xen version: make test-lab XEN=4.20
+	scripts/test-lab $(XEN)
+
+xen-matrix: deps ## build against Debian 12's and 13's Xen, compare the ABI
+	scripts/xen-matrix
+
+demo: deps ## boot a Xen host, start a guest that dirties memory, check it
+	scripts/demo
+
+accuracy: deps ## predictions against real migrations; QUICK=1 for a short run
+	scripts/accuracy
+
+bench: deps ## cost of sampling and of the program; QUICK=1 for a short run
+	scripts/bench
+
+doc: deps ## API documentation, man pages and completions
+	cargo doc --workspace --no-deps

@@ -1,0 +1,229 @@
+//! Arguments and what each command does.
+
+mod daemon;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use xenlab::{Error, GuestSpec, Host, Images, Result, Status, Sysroot, Workload, XenVersion};
+
+/// Real Xen hosts under QEMU, in virtual time.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build what hosts boot from, where it is not in the cache.
+    Images {
+        /// Xen version: 4.17 (Debian 12) or 4.20 (Debian 13).
+        #[arg(long, default_value = "4.17")]
+        xen: XenVersion,
+        /// Take the archive's newest packages.
+        #[arg(long)]
+        refresh: bool,
+    },
+    /// Boot hosts h1, h2, … that stay until `down`.
+    Up {
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        hosts: u32,
+        /// Xen version.
+        #[arg(long, default_value = "4.17")]
+        xen: XenVersion,
+        /// Time inside passes as outside, also between commands.
+        #[arg(long)]
+        real_time: bool,
+    },
+    /// Run a command in a host's Dom0; its exit code is this one's.
+    Run {
+        host: String,
+        #[arg(last = true, required = true)]
+        argv: Vec<String>,
+    },
+    /// Copy a file into Dom0.
+    Push {
+        host: String,
+        local: PathBuf,
+        remote: String,
+    },
+    /// Copy a file out of Dom0.
+    Pull {
+        host: String,
+        remote: String,
+        local: PathBuf,
+    },
+    /// Create a guest and wait until it is steady.
+    Guest {
+        host: String,
+        /// Its name.
+        #[arg(long, default_value = "g1")]
+        name: String,
+        /// idle, hot:PAGES,RATE, sweep:PAGES,RATE, burst:PAGES,RATE,BUSY_MS,IDLE_MS
+        /// or cpu:SHARE[,PAGES,RATE]; RATE in pages/s, or max.
+        #[arg(long, default_value = "idle")]
+        workload: Workload,
+        /// MiB.
+        #[arg(long, default_value_t = 160)]
+        memory: u32,
+        #[arg(long, default_value_t = 1)]
+        vcpus: u32,
+        /// Of its random numbers.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Make a guest read back its memory and compare it with what it wrote.
+    Verify { host: String, guest: String },
+    /// Migrate a guest to the host it is on, with stock `xl migrate`.
+    Migrate {
+        host: String,
+        guest: String,
+        /// Bandwidth in bytes per second of virtual time.
+        #[arg(long)]
+        rate: Option<u64>,
+    },
+    /// Let virtual time pass.
+    Sleep { host: String, seconds: f64 },
+    /// Show a guest's console from its beginning.
+    Console { host: String, guest: String },
+    /// Show the end of a host's serial log.
+    Log { host: String },
+    /// Which hosts are up.
+    List,
+    /// Stop hosts; all, if none is named.
+    Down { hosts: Vec<String> },
+    /// Print `export` lines to build programs for a Xen version's Dom0.
+    Sysroot {
+        /// Xen version.
+        #[arg(long)]
+        xen: XenVersion,
+    },
+    /// Hold one host in the foreground; `up` starts this.
+    #[command(hide = true)]
+    Serve {
+        host: String,
+        #[arg(long)]
+        xen: XenVersion,
+        #[arg(long)]
+        real_time: bool,
+    },
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Images { xen, refresh } => {
+                if refresh {
+                    Images::forget(xen)?;
+                }
+                let images = Images::ensure(xen)?;
+                println!("{images:#?}");
+            }
+            Command::Up {
+                hosts,
+                xen,
+                real_time,
+            } => {
+                Images::ensure(xen)?;
+                for number in 1..=hosts {
+                    let name = format!("h{number}");
+                    daemon::up(&name, xen, real_time)?;
+                    println!("{name} is up: Xen {xen}");
+                }
+            }
+            Command::Run { host, argv } => return run(&daemon::attach(&host)?, &argv),
+            Command::Push {
+                host,
+                local,
+                remote,
+            } => daemon::attach(&host)?.push(local, &remote)?,
+            Command::Pull {
+                host,
+                remote,
+                local,
+            } => daemon::attach(&host)?.pull(&remote, local)?,
+            Command::Guest {
+                host,
+                name,
+                workload,
+                memory,
+                vcpus,
+                seed,
+            } => {
+                let spec = GuestSpec {
+                    memory_mib: memory,
+                    vcpus,
+                    seed,
+                    ..GuestSpec::new(&name, workload)
+                };
+                let guest = daemon::attach(&host)?.guest(&spec)?;
+                println!("{} is domain {}, {workload}", guest.name, guest.domid);
+            }
+            Command::Verify { host, guest } => {
+                let verified = daemon::attach(&host)?.verify(&guest)?;
+                println!(
+                    "{guest}: {} pages intact, {} writes",
+                    verified.pages, verified.writes
+                );
+            }
+            Command::Migrate { host, guest, rate } => {
+                let migration = daemon::attach(&host)?.migrate(&guest, rate)?;
+                print!("{}{}", migration.output.stderr(), migration.output.stdout());
+                println!(
+                    "{guest}: {:.4} virtual seconds",
+                    migration.elapsed.as_secs_f64()
+                );
+            }
+            Command::Sleep { host, seconds } => {
+                daemon::attach(&host)?.sleep(Duration::from_secs_f64(seconds.max(0.0)))?;
+            }
+            Command::Console { host, guest } => {
+                let mut console =
+                    daemon::attach(&host)?.console(&guest, Duration::from_millis(50))?;
+                while let Some(line) = console.next_line()? {
+                    println!("{line}");
+                }
+            }
+            Command::Log { host } => println!("{}", daemon::attach(&host)?.serial_tail()),
+            Command::List => daemon::list().iter().for_each(|name| println!("{name}")),
+            Command::Down { hosts } => daemon::down(&hosts)?,
+            Command::Sysroot { xen } => {
+                for (name, value) in Sysroot::ensure(xen)?.environment() {
+                    println!("export {name}='{value}'");
+                }
+            }
+            Command::Serve {
+                host,
+                xen,
+                real_time,
+            } => daemon::serve(&host, xen, real_time)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Runs a command, passing its output on as it comes.
+fn run(host: &Host, argv: &[String]) -> Result<ExitCode> {
+    let mut running = host.spawn(argv)?;
+    running.set_limit(Duration::from_secs(24 * 3600));
+    running.close_stdin();
+    let io = |source| Error::Io {
+        what: "writing output".into(),
+        source,
+    };
+    while let Some(line) = running.next_line()? {
+        println!("{line}");
+    }
+    let output = running.wait()?;
+    std::io::stderr().write_all(&output.stderr).map_err(io)?;
+    Ok(match output.status {
+        Status::Exited(code) => ExitCode::from(code),
+        Status::Signaled(signal) => ExitCode::from(128u8.wrapping_add(signal as u8)),
+    })
+}

@@ -1,0 +1,238 @@
+//! Workloads by name, and how many pages each writes at which moment.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::content::mix;
+
+/// Which page of the set is written next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pattern {
+    /// Uniformly random.
+    Random,
+    /// One after the other, round and round.
+    Sequential,
+}
+
+/// What a guest does. Written as `idle`, `hot:PAGES,RATE`, `sweep:PAGES,RATE`,
+/// `burst:PAGES,RATE,BUSY_MS,IDLE_MS` or `cpu:SHARE[,PAGES,RATE]`; a rate is in
+/// pages per second, or `max`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Workload {
+    /// Size of the written set.
+    pub pages: usize,
+    /// Page writes per second while busy; `None` is as fast as the CPU allows.
+    pub rate: Option<f64>,
+    /// Order of the writes.
+    pub pattern: Pattern,
+    /// Busy and idle time of a burst; `None` is busy all the time.
+    pub burst: Option<(Duration, Duration)>,
+    /// Share of one CPU spent computing, 0 to 1.
+    pub cpu: f64,
+}
+
+/// A workload that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "workload {0:?}: expected idle, hot:PAGES,RATE, sweep:PAGES,RATE, \
+     burst:PAGES,RATE,BUSY_MS,IDLE_MS or cpu:SHARE[,PAGES,RATE] (RATE in pages/s or max)"
+)]
+pub struct Parse(String);
+
+impl Workload {
+    /// Writes nothing and computes nothing.
+    pub const IDLE: Self = Self {
+        pages: 0,
+        rate: Some(0.0),
+        pattern: Pattern::Random,
+        burst: None,
+        cpu: 0.0,
+    };
+
+    /// Page writes due between the start and `elapsed`; `None` without a limit.
+    ///
+    /// During the idle part of a burst the figure does not grow.
+    pub fn due(&self, elapsed: Duration) -> Option<u64> {
+        let rate = self.rate?;
+        let busy = match self.burst {
+            None => elapsed.as_secs_f64(),
+            Some((busy, idle)) => {
+                let (busy, period) = (busy.as_secs_f64(), (busy + idle).as_secs_f64());
+                let cycles = (elapsed.as_secs_f64() / period).floor();
+                cycles * busy + (elapsed.as_secs_f64() - cycles * period).min(busy)
+            }
+        };
+        Some((busy * rate) as u64)
+    }
+
+    /// Whether it ever writes a page.
+    pub fn writes(&self) -> bool {
+        self.pages > 0 && self.rate != Some(0.0)
+    }
+}
+
+impl FromStr for Workload {
+    type Err = Parse;
+
+    fn from_str(text: &str) -> Result<Self, Parse> {
+        parse(text).ok_or_else(|| Parse(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for Workload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rate = self
+            .rate
+            .map_or_else(|| "max".to_owned(), |r| r.to_string());
+        match (self.burst, self.pattern) {
+            _ if self.cpu > 0.0 => write!(f, "cpu:{},{},{rate}", self.cpu, self.pages),
+            _ if !self.writes() => write!(f, "idle"),
+            (Some((busy, idle)), _) => {
+                let (busy, idle) = (busy.as_millis(), idle.as_millis());
+                write!(f, "burst:{},{rate},{busy},{idle}", self.pages)
+            }
+            (None, Pattern::Random) => write!(f, "hot:{},{rate}", self.pages),
+            (None, Pattern::Sequential) => write!(f, "sweep:{},{rate}", self.pages),
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<Workload> {
+    if text == "idle" {
+        return Some(Workload::IDLE);
+    }
+    let (name, arguments) = text.split_once(':')?;
+    let arguments: Vec<&str> = arguments.split(',').collect();
+    let set = |pages: &str, rate: &str| {
+        let pages: usize = pages.parse().ok()?;
+        let rate = if rate == "max" {
+            None
+        } else {
+            Some(non_negative(rate)?)
+        };
+        (pages > 0).then_some(Workload {
+            pages,
+            rate,
+            ..Workload::IDLE
+        })
+    };
+    match (name, arguments.as_slice()) {
+        ("hot", [pages, rate]) => set(pages, rate),
+        ("sweep", [pages, rate]) => Some(Workload {
+            pattern: Pattern::Sequential,
+            ..set(pages, rate)?
+        }),
+        ("burst", [pages, rate, busy, idle]) => {
+            let ms = |s: &str| {
+                s.parse()
+                    .ok()
+                    .map(Duration::from_millis)
+                    .filter(|d| !d.is_zero())
+            };
+            let workload = Workload {
+                burst: Some((ms(busy)?, ms(idle)?)),
+                ..set(pages, rate)?
+            };
+            workload.rate.map(|_| workload)
+        }
+        ("cpu", [share, set_of @ ..]) => {
+            let cpu = non_negative(share).filter(|&s| s <= 1.0)?;
+            match set_of {
+                [] => Some(Workload {
+                    cpu,
+                    ..Workload::IDLE
+                }),
+                ["0", _] => Some(Workload {
+                    cpu,
+                    ..Workload::IDLE
+                }),
+                [pages, rate] => Some(Workload {
+                    cpu,
+                    ..set(pages, rate)?
+                }),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn non_negative(text: &str) -> Option<f64> {
+    text.parse()
+        .ok()
+        .filter(|x: &f64| x.is_finite() && *x >= 0.0)
+}
+
+/// SplitMix64: small, fast, the same numbers for the same seed.
+#[derive(Debug, Clone)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// A generator from a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound`, which must not be 0.
+    #[inline]
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        ((u128::from(mix(self.0)) * bound as u128) >> 64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workloads_read_back_as_they_print() {
+        for text in [
+            "idle",
+            "hot:4000,2000",
+            "hot:100,max",
+            "sweep:4000,0.5",
+            "burst:500,1000,200,800",
+            "cpu:0.5,10,20",
+            "cpu:1,0,0",
+        ] {
+            assert_eq!(text.parse::<Workload>().unwrap().to_string(), text);
+        }
+        assert_eq!("cpu:0.25".parse::<Workload>().unwrap().cpu, 0.25);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "",
+            "hot",
+            "hot:1",
+            "hot:0,5",
+            "hot:5,-1",
+            "cpu:2",
+            "burst:5,5,0,5",
+            "cpu:1,2",
+            "nap:1",
+        ] {
+            assert!(text.parse::<Workload>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_burst_writes_only_while_busy() {
+        let w: Workload = "burst:10,1000,200,800".parse().unwrap();
+        let due = |ms| w.due(Duration::from_millis(ms)).unwrap();
+        assert_eq!(
+            (due(100), due(200), due(999), due(1100), due(2000)),
+            (100, 200, 200, 300, 400)
+        );
+    }
+
+    #[test]
+    fn random_pages_cover_the_set_evenly() {
+        let mut rng = Rng::new(1);
+        let mut hits = [0u32; 50];
+        (0..50_000).for_each(|_| hits[rng.below(50)] += 1);
+        assert!(hits.iter().all(|&h| (850..1150).contains(&h)), "{hits:?}");
+    }
+}

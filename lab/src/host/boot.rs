@@ -1,0 +1,214 @@
+//! From a wish to a host that answers.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::channel::Channel;
+use super::qemu::{Qemu, Start};
+use super::qmp::Qmp;
+use super::{Host, snapshot};
+use crate::Result;
+use crate::error::Context;
+use crate::images::{Images, XenVersion, cache_dir, lock, sweep};
+
+/// Wall-clock time for Dom0 to come up; it takes some ten seconds.
+const BOOT: Duration = Duration::from_secs(300);
+
+/// What a host is to be like. The defaults are what tests want.
+#[derive(Debug, Clone)]
+pub struct HostBuilder {
+    pub(super) version: XenVersion,
+    pub(super) memory_mib: u32,
+    pub(super) dom0_memory_mib: u32,
+    pub(super) cpus: u32,
+    pub(super) xen_arguments: Vec<String>,
+    pub(super) real_time: bool,
+    pub(super) limit: Duration,
+    pub(super) cold: bool,
+}
+
+impl Default for HostBuilder {
+    fn default() -> Self {
+        Self::new(XenVersion::default())
+    }
+}
+
+impl HostBuilder {
+    /// A host with Xen `version`, one CPU, 2 GiB, of which Dom0 has 768 MiB.
+    pub fn new(version: XenVersion) -> Self {
+        Self {
+            version,
+            memory_mib: 2048,
+            dom0_memory_mib: 768,
+            cpus: 1,
+            xen_arguments: Vec::new(),
+            real_time: false,
+            limit: Duration::from_secs(600),
+            cold: false,
+        }
+    }
+
+    /// Memory of the whole host.
+    #[must_use]
+    pub fn memory_mib(mut self, mib: u32) -> Self {
+        self.memory_mib = mib;
+        self
+    }
+
+    /// Memory of Dom0.
+    #[must_use]
+    pub fn dom0_memory_mib(mut self, mib: u32) -> Self {
+        self.dom0_memory_mib = mib;
+        self
+    }
+
+    /// Physical CPUs, emulated in turn by one thread.
+    #[must_use]
+    pub fn cpus(mut self, cpus: u32) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// A word for the hypervisor's command line.
+    #[must_use]
+    pub fn xen_argument(mut self, word: &str) -> Self {
+        self.xen_arguments.push(word.into());
+        self
+    }
+
+    /// Idle time inside takes as long outside; for more than one host.
+    #[must_use]
+    pub fn real_time(mut self, real_time: bool) -> Self {
+        self.real_time = real_time;
+        self
+    }
+
+    /// How long any one command may take, in time outside (10 minutes).
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Boots from the firmware even where a snapshot of the booted host is
+    /// cached.
+    #[must_use]
+    pub fn cold(mut self, cold: bool) -> Self {
+        self.cold = cold;
+        self
+    }
+
+    /// Whether this host is what snapshots are kept of: one per Xen version.
+    fn plain(&self) -> bool {
+        let plain = Self::new(self.version);
+        let sizes = |b: &Self| (b.memory_mib, b.dom0_memory_mib, b.cpus, b.real_time);
+        sizes(self) == sizes(&plain) && self.xen_arguments.is_empty()
+    }
+
+    /// Builds what is missing, boots, and waits for Dom0.
+    ///
+    /// # Errors
+    /// Those of [`Images::ensure`]; [`HostGone`](crate::Error::HostGone) and
+    /// [`Timeout`](crate::Error::Timeout) when the host does not come up.
+    pub fn boot(&self) -> Result<Host> {
+        let images = Images::ensure(self.version)?;
+        if self.cold || !self.plain() {
+            let machine = Machine::prepare(&images, &images.disk, "raw")?;
+            return self.start(&images, machine, &Start::Cold);
+        }
+        let saved = snapshot::ensure(&images, self)?;
+        let machine = Machine::prepare(&images, &saved.join("disk.qcow2"), "qcow2")?;
+        self.start(&images, machine, &Start::Saved(&saved.join("state")))
+    }
+
+    /// Starts QEMU in a prepared folder and waits for the agent.
+    fn start(&self, images: &Images, mut machine: Machine, start: &Start<'_>) -> Result<Host> {
+        let mut qemu = Qemu::start(images, self, machine.dir.path(), start)?;
+        let agent = qemu.connect("agent.sock")?;
+        let mut qmp = Qmp::new(qemu.connect("qmp.sock")?)?;
+        qmp.wait_loaded(BOOT)?;
+        let serial = qemu.serial.clone();
+        machine.qemu = Some(qemu);
+        let channel = if self.real_time {
+            qmp.cont()?;
+            Channel::new(agent, None)?
+        } else {
+            Channel::new(agent, Some(qmp))?
+        };
+        let host = Host {
+            channel,
+            serial,
+            limit: self.limit,
+            tokens: AtomicU32::new(1),
+            _machine: Some(machine),
+        };
+        host.ping(BOOT)?;
+        Ok(host)
+    }
+
+    /// Boots in `dir`, for a snapshot.
+    pub(super) fn boot_in(&self, images: &Images, dir: &Path) -> Result<(Host, Channel)> {
+        let machine = Machine::prepare_in(images, dir, &images.disk, "raw")?;
+        let host = self.start(images, machine, &Start::Cold)?;
+        let channel = host.channel.clone();
+        Ok((host, channel))
+    }
+}
+
+/// A QEMU and the folder it works in, which goes with it.
+pub(super) struct Machine {
+    qemu: Option<Qemu>,
+    dir: tempfile::TempDir,
+    _lock: File,
+}
+
+impl Machine {
+    fn prepare(images: &Images, base: &Path, format: &str) -> Result<Self> {
+        Self::prepare_in(images, &cache_dir().join("run"), base, format)
+    }
+
+    fn prepare_in(images: &Images, parent: &Path, base: &Path, format: &str) -> Result<Self> {
+        fs::create_dir_all(parent).context(|| format!("creating {}", parent.display()))?;
+        let _preparing = lock(&cache_dir().join("run.lock"))?;
+        sweep(parent);
+        let dir = tempfile::Builder::new()
+            .prefix("host-")
+            .tempdir_in(parent)
+            .context(|| format!("a folder in {}", parent.display()))?;
+        let lock = File::create(dir.path().join("lock")).context(|| "creating lock".into())?;
+        flock(&lock, FlockOperation::LockExclusive).context(|| "locking lock".into())?;
+        images
+            .qemu
+            .overlay(&dir.path().join("disk.qcow2"), base, format)?;
+        Ok(Self {
+            qemu: None,
+            dir,
+            _lock: lock,
+        })
+    }
+
+    /// The folder with its sockets and logs.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Before its folder.
+        self.qemu = None;
+    }
+}
+
+/// Why the lab cannot be used here, for tests that skip: `XENLAB=off`, or not
+/// root. `None` when it can.
+pub fn unavailable() -> Option<String> {
+    if std::env::var("XENLAB").is_ok_and(|v| v == "off") {
+        return Some("XENLAB=off".into());
+    }
+    crate::images::require_root().err().map(|e| e.to_string())
+}

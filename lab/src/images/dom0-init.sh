@@ -1,0 +1,30 @@
+#!/bin/sh
+# Dom0's init: Xen's daemons, then the agent for as long as the host lives.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/xen-@XEN@/bin:/run/xenlab/bin
+export HOME=/root LC_ALL=C.UTF-8
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs tmpfs /tmp
+mount -t tmpfs tmpfs /dev/shm
+mount -t xenfs xenfs /proc/xen
+mkdir -p /run/xenstored /run/xen /run/lock
+hostname dom0
+ip link set lo up
+xenstored
+while [ ! -S /run/xenstored/socket ]; do sleep 0.05; done
+xen-init-dom0
+xenconsoled --log=guest --log-dir=/var/log/xen
+port=
+for name in /sys/class/virtio-ports/*/name; do
+    [ "$(cat "$name")" = xenlab ] && port=/dev/$(basename "$(dirname "$name")")
+done
+echo "LAB: dom0 up, agent on $port"
+# The shell stays as init: it reaps whatever is orphaned.
+while :; do
+    xenlab-agent "$port"
+    echo "LAB: agent ended with $?"
+    sleep 0.2
+done

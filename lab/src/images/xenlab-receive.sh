@@ -1,0 +1,7 @@
+#!/bin/sh
+# xl migrate -s 'xenlab-receive RATE' … localhost: the receiver on this host.
+# RATE is in bytes per second, 0 for none. xl appends the host and the command.
+rate=$1
+shift 2
+[ "$rate" = 0 ] && exec "$@"
+exec xenlab-shape "$rate" -- "$@"

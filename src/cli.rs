@@ -1,0 +1,254 @@
+//! The arguments as they are written. Quantities stay text here and are read in `cmd`: build.rs
+//! compiles this file too, for the man pages and completions, and has only clap and std.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measures, predicts and gates live migrations of Xen domains.
+///
+/// May this domain be migrated now, what will it cost, and when or where would it cost less?
+#[derive(Debug, Parser)]
+#[command(
+    name = "xenmig",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  xenmig check db && xl migrate db target   migrate only if it will stay in budget
+  xenmig --host sim check batch             try it on a machine without Xen
+
+Exit status: 0 done or go, 1 no-go, 2 wait, 64 wrong usage, 65 bad data in a file,
+69 no Xen here, 77 no permission, 70 anything else, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The host: `xen` (this one), `sim` (a simulated one) or `sim:FILE.toml`
+    #[arg(long, global = true, value_name = "HOST", default_value = "xen")]
+    pub host: HostChoice,
+
+    /// Configuration file [default: /etc/xenmig/xenmig.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Say more on stderr; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Say less on stderr: errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Check(Check),
+    Predict(Predict),
+    Sample(Sample),
+    Doctor(Doctor),
+    Recover(Recover),
+}
+
+/// May this domain be migrated now, and what would it cost?
+///
+/// Looks at the domain and the host, samples how fast the domain dirties its memory, predicts a
+/// stock `xl migrate`, and gives a verdict with every reason: go, wait or no-go.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig check db
+  xenmig check db --downtime 300ms --bandwidth 10Gbit/s && xl migrate db target
+  xenmig check 7 --json | jq -r '.reasons[].message'
+
+Exit status: 0 go, 1 no-go, 2 wait.")]
+pub struct Check {
+    /// Domain: its number or its name
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+
+    #[command(flatten)]
+    pub budget: Budget,
+
+    /// Bandwidth of the migration, as 10Gbit/s or 1GiB/s
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+
+    #[command(flatten)]
+    pub sampling: Sampling,
+
+    /// Also write the sample to this trace file
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Budget")]
+pub struct Budget {
+    /// Longest downtime allowed, as 300ms, or `unlimited`
+    #[arg(long, value_name = "TIME")]
+    pub downtime: Option<String>,
+
+    /// Longest total time allowed, as 60s, or `unlimited`
+    #[arg(long, value_name = "TIME")]
+    pub total: Option<String>,
+
+    /// Most bytes allowed, as 20GiB, or `unlimited`
+    #[arg(long, value_name = "SIZE")]
+    pub bytes: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct Sampling {
+    /// Length of a sampling window, as 5s
+    #[arg(long, value_name = "TIME")]
+    pub window: Option<String>,
+
+    /// Number of windows; their spread gives the p90
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub windows: Option<u32>,
+}
+
+/// What would a migration cost, for bandwidths, budgets and policies?
+///
+/// Prints one row per combination. The dirty curve comes from sampling a domain, from a trace
+/// that `sample` or `check` wrote, or from a curve file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig predict db --bandwidth 1Gbit/s,10Gbit/s
+  xenmig predict --trace db.trace --bandwidth 10Gbit/s --downtime 100ms,300ms,unlimited
+  xenmig predict --curve db.json --bandwidth 10Gbit/s --policy budget --deadline 10min --json
+
+Policies:
+  stock   xl's own: up to 5 rounds, or until fewer than 50 pages are dirty
+  budget  go on until what is left fits into the downtime budget; past the deadline, give up")]
+#[command(
+    override_usage = "xenmig predict [OPTIONS] <DOMAIN|--trace FILE|--curve FILE>",
+    group = clap::ArgGroup::new("source").required(true).multiple(false)
+)]
+pub struct Predict {
+    /// Domain to sample: its number or its name
+    #[arg(value_name = "DOMAIN", group = "source")]
+    pub domain: Option<String>,
+
+    /// Predict from a trace file
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub trace: Option<PathBuf>,
+
+    /// Predict from a curve file (JSON, xenmig.curve/1)
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub curve: Option<PathBuf>,
+
+    /// Bandwidths, as 1Gbit/s,10Gbit/s
+    #[arg(long, value_name = "RATE,…", value_delimiter = ',')]
+    pub bandwidth: Vec<String>,
+
+    /// Downtime budgets, as 100ms,300ms,unlimited
+    #[arg(long, value_name = "TIME,…", value_delimiter = ',')]
+    pub downtime: Vec<String>,
+
+    /// Policies [default: both]
+    #[arg(long, value_name = "POLICY,…", value_delimiter = ',')]
+    pub policy: Vec<Policy>,
+
+    /// When the policy `budget` gives up
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub deadline: String,
+
+    #[command(flatten)]
+    pub sampling: Sampling,
+}
+
+/// When to stop sending rounds and suspend the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Policy {
+    /// xl's own: up to 5 rounds, or until fewer than 50 pages are dirty
+    Stock,
+    /// Until what is left fits into the downtime budget
+    Budget,
+}
+
+/// How fast does this domain dirty its memory?
+///
+/// Samples the dirty curve: how many distinct pages are written within t of a clean state. The
+/// guest pays one page fault per page and window.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig sample db --window 10s --windows 5
+  xenmig sample db --trace db.trace && xenmig predict --trace db.trace --bandwidth 10Gbit/s
+  xenmig sample db --bitmap")]
+pub struct Sample {
+    /// Domain: its number or its name
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+
+    #[command(flatten)]
+    pub sampling: Sampling,
+
+    /// Also write the sample to this trace file
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+
+    /// Also show which pages are hottest
+    #[arg(long)]
+    pub bitmap: bool,
+}
+
+/// Can this host do what xenmig needs?
+///
+/// Looks at Xen's version, the user's rights, log-dirty support and the save helper. Exits with 1
+/// when something is missing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig doctor
+  xenmig doctor --json | jq '.findings[] | select(.state != \"good\")'")]
+pub struct Doctor {}
+
+/// Clean up what a killed run left behind
+///
+/// A sampler that was killed leaves a domain's dirty log on. Every command that samples does this
+/// first.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  xenmig recover")]
+pub struct Recover {}
+
+/// Which host to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostChoice {
+    Xen,
+    Sim,
+    SimFile(PathBuf),
+}
+
+impl FromStr for HostChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "xen" => Ok(Self::Xen),
+            None if text == "sim" => Ok(Self::Sim),
+            Some(("sim", file)) if !file.is_empty() => Ok(Self::SimFile(PathBuf::from(file))),
+            _ => Err("a host is `xen`, `sim` or `sim:FILE.toml`".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The subcommands, one a file: each opens what it needs, asks the library, prints the answer.
+
+mod check;
+mod doctor;
+mod predict;
+mod quantity;
+mod recover;
+mod sample;
+mod sampling;
+
+use std::process::ExitCode;
+
+use xenmig::Result;
+
+use crate::cli::{Cli, Command};
+
+/// Runs the subcommand.
+pub fn run(cli: &Cli) -> Result<ExitCode> {
+    match &cli.command {
+        Command::Check(args) => check::run(args, &cli.global),
+        Command::Predict(args) => predict::run(args, &cli.global),
+        Command::Sample(args) => sample::run(args, &cli.global),
+        Command::Doctor(_) => doctor::run(&cli.global),
+        Command::Recover(_) => recover::run(&cli.global),
+    }
+}

@@ -1,0 +1,53 @@
+//! Exit statuses: 0, 1 and 2 are answers, the others sysexits.
+
+use std::process::ExitCode;
+
+use xenmig::policy::gate::Verdict;
+use xenmig::{Error, Kind};
+
+/// `EX_USAGE`
+const USAGE: u8 = 64;
+/// `EX_DATAERR`
+const DATA: u8 = 65;
+/// `EX_UNAVAILABLE`
+const NO_XEN: u8 = 69;
+/// `EX_SOFTWARE`
+const INTERNAL: u8 = 70;
+/// `EX_NOPERM`
+const PERMISSION: u8 = 77;
+/// What shells give a program that ^C ended: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// The arguments are wrong.
+pub fn usage() -> ExitCode {
+    USAGE.into()
+}
+
+/// The user stopped it.
+pub fn interrupted() -> ExitCode {
+    INTERRUPTED.into()
+}
+
+/// What `check` says.
+pub fn of_verdict(verdict: Verdict) -> ExitCode {
+    let status: u8 = match verdict {
+        Verdict::Go => 0,
+        Verdict::NoGo => 1,
+        Verdict::Wait => 2,
+    };
+    status.into()
+}
+
+/// An error's.
+pub fn of_error(error: &Error) -> ExitCode {
+    let status = match error.kind() {
+        // A domain that is not there was a wrong argument.
+        Kind::Usage | Kind::NoSuchDomain => USAGE,
+        Kind::Data | Kind::Io => DATA,
+        Kind::NoXen => NO_XEN,
+        Kind::Permission => PERMISSION,
+        Kind::Interrupted => INTERRUPTED,
+        _ => INTERNAL,
+    };
+    status.into()
+}

@@ -1,0 +1,38 @@
+//! What goes to stdout and stderr. `text` is for people, `json` for programs; both show the same
+//! answers of the library.
+
+pub mod json;
+pub mod text;
+
+mod graph;
+mod layout;
+mod style;
+mod table;
+
+use std::io::{ErrorKind, Write};
+
+use xenmig::{Error, Kind, Result};
+
+pub use style::Style;
+
+/// Writes a whole answer to stdout. A reader that has seen enough (`| head`) is no error.
+pub fn print(answer: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(answer.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(Kind::Io, "cannot write to stdout").because(cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells the user on stderr what went wrong and what to do about it.
+pub fn error(error: &Error) {
+    let style = Style::stderr();
+    let mut text = format!("{} {error}\n", style.bad("error:"));
+    if let Some(advice) = error.advice() {
+        text += &format!("  {} {advice}\n", style.strong("hint:"));
+    }
+    // Nobody is left to tell when stderr is closed.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

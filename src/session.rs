@@ -1,0 +1,118 @@
+//! What a command that looks at a host works with: the host, the configuration, and whether the
+//! user wants it to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use xenmig::config::{Config, Settings};
+use xenmig::history::{Calibration, OutcomeStore, calibrate};
+use xenmig::host::Host;
+use xenmig::sim::SimHost;
+use xenmig::units::BytesPerSecond;
+use xenmig::xen::{Options, XenHost};
+use xenmig::{Error, Kind, Result};
+
+use crate::cli::{Global, HostChoice};
+
+/// An open host and what belongs to it.
+pub struct Session {
+    pub host: Box<dyn Host>,
+    pub config: Config,
+    /// Bandwidth that the host itself knows: only a simulated one does.
+    pub link: Option<BytesPerSecond>,
+    simulated: bool,
+    /// Set by SIGINT and SIGTERM.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Opens the host the user chose.
+    pub fn open(global: &Global) -> Result<Self> {
+        let config = Config::load(global.config.as_deref())?;
+        let simulated = match &global.host {
+            HostChoice::Xen => None,
+            HostChoice::Sim => Some(SimHost::builtin()),
+            HostChoice::SimFile(file) => Some(SimHost::open(file)?),
+        };
+        let link = simulated.as_ref().and_then(SimHost::link);
+        let (host, simulated): (Box<dyn Host>, bool) = match simulated {
+            Some(host) => (Box::new(host), true),
+            None => (Box::new(XenHost::open(options(&config))?), false),
+        };
+        Ok(Self {
+            host,
+            config,
+            link,
+            simulated,
+            stop: Arc::default(),
+        })
+    }
+
+    /// Makes ready to sample: from here on signals set [`Session::stop`] instead of ending the
+    /// process, so that a dirty log is always switched off; and what killed runs left is cleaned.
+    pub fn prepare_to_sample(&self) -> Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&self.stop)).map_err(|cause| {
+                Error::new(Kind::Internal, "cannot watch for signals").because(cause)
+            })?;
+        }
+        // What cannot be cleaned is found out again, and refused, where it is in the way.
+        match self.host.recover() {
+            Ok(cleaned) => {
+                for cleaned in cleaned {
+                    log::warn!("domain {}: {}", cleaned.domid, cleaned.what);
+                }
+            }
+            Err(error) => log::warn!("cannot clean up after killed runs: {error}"),
+        }
+        Ok(())
+    }
+
+    /// What holds for `domain`.
+    pub fn settings(&self, domain: &str) -> Settings {
+        let mut settings = self.config.settings(domain, None);
+        settings.bandwidth = settings.bandwidth.or(self.link);
+        settings
+    }
+
+    /// What earlier migrations from this host showed; `None` when there were none, and for a
+    /// simulated host.
+    pub fn calibration(&self) -> Option<Calibration> {
+        if self.simulated {
+            return None;
+        }
+        calibration(&self.config)
+    }
+
+    /// Whether a signal came.
+    pub fn interrupted(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        save_helpers: config.save_helpers().to_vec(),
+        ..Options::default()
+    }
+}
+
+/// What the outcomes kept in the state directory show. A prediction without them is worse, but
+/// still one.
+pub fn calibration(config: &Config) -> Option<Calibration> {
+    let store = OutcomeStore::new(config.state_dir());
+    match store.read() {
+        Ok(outcomes) => {
+            for skipped in &outcomes.skipped {
+                let (path, line) = (store.path().display(), skipped.line);
+                log::warn!("{path}, line {line} is skipped: {}", skipped.why);
+            }
+            calibrate(&outcomes.records, None)
+        }
+        Err(error) => {
+            log::warn!("earlier migrations are not taken into account: {error}");
+            None
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Kinds of value that the configuration has: read, checked and refused here, so that an error
+//! points at the value's own line.
+
+use std::time::Duration;
+
+use glob::Pattern;
+use serde::Deserialize;
+
+use crate::units::{Bytes, parse_duration};
+
+/// A duration, as `300ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Time(pub Duration);
+
+impl TryFrom<String> for Time {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_duration(&text)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// A duration above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "Time")]
+pub(super) struct Span(pub Duration);
+
+impl TryFrom<Time> for Span {
+    type Error = &'static str;
+
+    fn try_from(time: Time) -> Result<Self, &'static str> {
+        if time.0.is_zero() {
+            Err("this time must be above 0")
+        } else {
+            Ok(Self(time.0))
+        }
+    }
+}
+
+/// A size, as `4GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Size(pub Bytes);
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|error: crate::units::ParseQuantityError| error.to_string())
+    }
+}
+
+/// An upper limit of a duration; `unlimited` takes one away that holds otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct TimeLimit(pub Option<Duration>);
+
+impl TryFrom<String> for TimeLimit {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "unlimited" => Ok(Self(None)),
+            _ => Time::try_from(text).map(|time| Self(Some(time.0))),
+        }
+    }
+}
+
+/// An upper limit of a size; `unlimited` takes one away that holds otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct SizeLimit(pub Option<Bytes>);
+
+impl TryFrom<String> for SizeLimit {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "unlimited" => Ok(Self(None)),
+            _ => Size::try_from(text).map(|size| Self(Some(size.0))),
+        }
+    }
+}
+
+/// A share, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+pub(super) struct Share(pub f64);
+
+impl TryFrom<f64> for Share {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        match value {
+            v if (0.0..=1.0).contains(&v) => Ok(Self(v)),
+            v => Err(format!("{v} is not a share; write a number from 0 to 1")),
+        }
+    }
+}
+
+/// Seconds as a number, for times far below a nanosecond.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+pub(super) struct Seconds(pub f64);
+
+impl TryFrom<f64> for Seconds {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        match value {
+            v if v.is_finite() && v >= 0.0 => Ok(Self(v)),
+            v => Err(format!("{v} is not a number of seconds")),
+        }
+    }
+}
+
+/// A factor above 1.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+pub(super) struct Factor(pub f64);
+
+impl TryFrom<f64> for Factor {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        match value {
+            v if v.is_finite() && v > 1.0 => Ok(Self(v)),
+            v => Err(format!("{v} is not a factor; write a number above 1")),
+        }
+    }
+}
+
+/// A pattern as the shell has them: `db-*`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Glob(pub Pattern);
+
+impl TryFrom<String> for Glob {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Pattern::new(&text)
+            .map(Self)
+            .map_err(|error| format!("`{text}` is no pattern: {error}"))
+    }
+}
+
+impl Glob {
+    pub(super) fn matches(&self, name: &str) -> bool {
+        self.0.matches(name)
+    }
+}

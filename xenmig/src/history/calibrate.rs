@@ -1,0 +1,220 @@
+//! Bandwidth and fixed costs from what earlier migrations took. Pure.
+//!
+//! Every send is one equation of the model ([`crate::model::Link::round_s`]):
+//!
+//! ```text
+//! s = page_bytes / R + holes · h + fixed,    fixed = per_round + per_p2m_page · p2m_size
+//! ```
+//!
+//! and the unknowns are found by medians, so that a few odd migrations change nothing:
+//!
+//! - R: the median of `page_bytes / (s − fixed)` over sends without holes, weighted by bytes, for
+//!   a large send says most about bandwidth.
+//! - fixed: per p2m size, the median of `s − page_bytes / R` over the same sends, weighted by 1/s,
+//!   for a small send says most about what is not bandwidth. R and fixed are found in turn until
+//!   they stay.
+//! - Guests of different p2m size split fixed into its two parts (Theil–Sen: the weighted median
+//!   of the slopes between all pairs). With only one size all of it is `per_round`.
+//! - h: the median of what is left of the first sends, per hole. It becomes `per_hole` where it is
+//!   more than the link needs for a hole's 8 bytes.
+//! - start, suspend request, finish: their medians.
+//!
+//! A sender that is slower than the link looks like a slower link: `per_page` stays 0, and R is
+//! what migrations really reach. Where no send without holes is as long as one batch (idle guests
+//! only), R comes from the first sends as a whole, and h is not told from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::outcome::{OutcomeRecord, SentRound};
+use crate::model::{Costs, Format};
+use crate::units::BytesPerSecond;
+
+/// Only the newest migrations count, so that a new network shows.
+const NEWEST: usize = 50;
+/// Turns of the search for R and fixed. Each halves the error or better.
+const TURNS: usize = 60;
+
+/// What earlier migrations showed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibration {
+    /// The rate they reached.
+    pub bandwidth: BytesPerSecond,
+    /// What the hosts added.
+    pub costs: Costs,
+    /// How many migrations this rests on.
+    pub from: usize,
+}
+
+/// A send of a guest of `p2m` pfns.
+struct Sent {
+    p2m: u64,
+    pages: u64,
+    /// Without those of the holes.
+    bytes: f64,
+    holes: f64,
+    s: f64,
+}
+
+/// What each round costs besides its bytes, by p2m size: (seconds, weight).
+type Fixed = BTreeMap<u64, (f64, f64)>;
+
+/// Fits bandwidth and costs to the newest 50 of `records` (oldest first), or of those to `target`
+/// if it is given. `None` when no send among them shows a bandwidth.
+#[must_use]
+pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Calibration> {
+    let suits = |record: &&OutcomeRecord| target.is_none_or(|target| record.target == target);
+    let used: Vec<_> = records.iter().rev().filter(suits).take(NEWEST).collect();
+    let sends: Vec<_> = used.iter().flat_map(|record| sends(record)).collect();
+    let (hole_free, first): (Vec<_>, Vec<_>) = sends.iter().partition(|send| send.holes == 0.0);
+    let batch = Format::XEN.batch;
+    let large: Vec<_> = hole_free
+        .iter()
+        .filter(|send| send.pages >= batch)
+        .copied()
+        .collect();
+    let told_apart = !large.is_empty();
+    let hole_bytes = Format::XEN.pfn_header as f64;
+
+    let mut fixed = Fixed::new();
+    let mut rate = None;
+    for _ in 0..TURNS {
+        let rest = |send: &Sent| send.s - fixed.get(&send.p2m).map_or(0.0, |(s, _)| *s);
+        let found = if told_apart {
+            weighted_median(
+                large
+                    .iter()
+                    .map(|send| (send.bytes / rest(send), send.bytes)),
+            )
+        } else {
+            let bytes = |send: &Sent| send.bytes + send.holes * hole_bytes;
+            weighted_median(
+                first
+                    .iter()
+                    .map(|send| (bytes(send) / rest(send), bytes(send))),
+            )
+        };
+        rate = found.and_then(BytesPerSecond::new);
+        fixed = fixed_costs(&hole_free, rate?.get());
+    }
+    let bandwidth = rate?;
+    let r = bandwidth.get();
+
+    let (per_round, per_p2m_page) = split(&fixed);
+    let per_hole = first.iter().filter(|_| told_apart).map(|send| {
+        let fixed = per_round + per_p2m_page * send.p2m as f64;
+        ((send.s - send.bytes / r - fixed) / send.holes, send.holes)
+    });
+    let per_hole = weighted_median(per_hole)
+        .filter(|h| *h > hole_bytes / r)
+        .unwrap_or(0.0);
+    let typical = |value: fn(&OutcomeRecord) -> f64| {
+        time(weighted_median(
+            used.iter().map(|record| (value(record), 1.0)),
+        ))
+    };
+    let costs = Costs {
+        start: typical(|record| record.start_s),
+        per_round: time(Some(per_round)),
+        per_p2m_page,
+        per_page: 0.0,
+        per_hole,
+        suspend_request: typical(|record| record.suspend_request_s),
+        finish: typical(|record| record.finish_s),
+    };
+    Some(Calibration {
+        bandwidth,
+        costs,
+        from: used.len(),
+    })
+}
+
+/// The sends of one migration that took any time.
+fn sends(record: &OutcomeRecord) -> impl Iterator<Item = Sent> {
+    let header = Format::XEN.pfn_header;
+    let one = move |round: &SentRound| Sent {
+        p2m: record.p2m_pages,
+        pages: round.pages,
+        bytes: round.bytes.saturating_sub(round.holes * header) as f64,
+        holes: round.holes as f64,
+        s: round.s,
+    };
+    record
+        .rounds
+        .iter()
+        .chain(&record.last)
+        .filter(|round| round.s > 0.0)
+        .map(one)
+}
+
+/// What sends took beyond their bytes at `r` bytes a second.
+fn fixed_costs(hole_free: &[&Sent], r: f64) -> Fixed {
+    let sizes: BTreeSet<_> = hole_free.iter().map(|send| send.p2m).collect();
+    let of = |p2m: u64| {
+        let own = || hole_free.iter().filter(move |send| send.p2m == p2m);
+        let rest = weighted_median(own().map(|send| (send.s - send.bytes / r, 1.0 / send.s)))?;
+        Some((p2m, (rest.max(0.0), own().map(|send| 1.0 / send.s).sum())))
+    };
+    sizes.into_iter().filter_map(of).collect()
+}
+
+/// Splits what each round costs into (per round, per pfn of the p2m).
+fn split(fixed: &Fixed) -> (f64, f64) {
+    let slopes = fixed.iter().enumerate().flat_map(|(i, (a, (s_a, w_a)))| {
+        fixed.iter().skip(i + 1).map(move |(b, (s_b, w_b))| {
+            let apart = (b - a) as f64;
+            ((s_b - s_a) / apart, apart * w_a.min(*w_b))
+        })
+    });
+    let per_pfn = weighted_median(slopes).unwrap_or(0.0).max(0.0);
+    let rest = fixed
+        .iter()
+        .map(|(p2m, (s, weight))| (s - per_pfn * *p2m as f64, *weight));
+    (weighted_median(rest).unwrap_or(0.0).max(0.0), per_pfn)
+}
+
+/// The value with half of the weight on either side; `None` when there is none. Where two values
+/// share the middle it is their mean.
+fn weighted_median(values: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let mut values: Vec<_> = values
+        .filter(|(value, weight)| value.is_finite() && *weight > 0.0)
+        .collect();
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
+    let mut below = 0.0;
+    for (i, (value, weight)) in values.iter().enumerate() {
+        below += weight;
+        if below > half {
+            return Some(*value);
+        }
+        if below == half {
+            return Some(
+                values
+                    .get(i + 1)
+                    .map_or(*value, |next| (value + next.0) / 2.0),
+            );
+        }
+    }
+    values.last().map(|(value, _)| *value)
+}
+
+fn time(seconds: Option<f64>) -> Duration {
+    seconds
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_goes_by_weight() {
+        let of = |values: &[(f64, f64)]| weighted_median(values.iter().copied());
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[(3.0, 1.0), (1.0, 1.0), (2.0, 1.0)]), Some(2.0));
+        assert_eq!(of(&[(1.0, 1.0), (2.0, 1.0)]), Some(1.5));
+        assert_eq!(of(&[(1.0, 1.0), (9.0, 3.0)]), Some(9.0));
+        assert_eq!(of(&[(f64::INFINITY, 5.0), (4.0, 1.0)]), Some(4.0));
+    }
+}

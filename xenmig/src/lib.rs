@@ -1,0 +1,32 @@
+//! xenmig measures how fast a Xen domain dirties its memory, predicts what a live migration of it
+//! would cost, and decides whether it may start.
+//!
+//! Data flows one way: [`host`] → [`dirty`] → [`model`] → [`policy`] → a report. `model` and
+//! `policy` are pure: no I/O, no clock, no FFI types; times come in as [`std::time::Duration`].
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`units`] | `Pages`, `Bytes`, `BytesPerSecond` and how they are written on a command line |
+//! | [`host`] | what the rest needs of a hypervisor: the trait [`host::Host`] |
+//! | [`xen`] | the real host, over libxenctrl and libxenlight; the only folder with `unsafe` |
+//! | [`sim`] | a simulated host in virtual time |
+//! | [`dirty`] | bitmap, dirty curve W(t), sampler, trace file |
+//! | [`model`] | Xen's save loop run over a curve |
+//! | [`policy`] | budget, and the gate: rules that give a verdict with reasons |
+//! | [`config`] | the configuration file |
+#![deny(missing_docs)]
+
+pub mod check;
+pub mod config;
+pub mod dirty;
+pub mod error;
+pub mod history;
+pub mod host;
+pub mod model;
+pub mod policy;
+pub mod sim;
+pub mod units;
+#[allow(unsafe_code)]
+pub mod xen;
+
+pub use error::{Error, Kind, Result};

@@ -1,0 +1,62 @@
+//! What the rules look at: everything that is known of one domain and its host, borrowed.
+
+use crate::dirty::Sample;
+use crate::error::{Error, Kind};
+use crate::host::{Domain, HostInfo, Setup, Transfer};
+use crate::model::Prediction;
+use crate::policy::Budget;
+use crate::units::BytesPerSecond;
+
+use super::Thresholds;
+
+/// How far sampling came.
+#[derive(Debug, Clone, Copy)]
+pub enum Sampling<'a> {
+    /// It was not tried: a look at the facts that cost nothing.
+    NotTried,
+    /// It failed before it showed anything; the error's kind is the typed cause.
+    Failed(&'a Error),
+    /// There is a sample; its last window says whether it was cut short.
+    Taken(&'a Sample),
+}
+
+/// Everything the gate judges by.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The domain.
+    pub domain: &'a Domain,
+    /// How it was built; `None` when the tool stack did not say.
+    pub setup: Option<&'a Setup>,
+    /// A save or restoration of it that runs now.
+    pub transfer: Option<&'a Transfer>,
+    /// The host.
+    pub host: &'a HostInfo,
+    /// What sampling showed.
+    pub sampling: Sampling<'a>,
+    /// What is known of the link's bandwidth; `None` when nothing is.
+    pub bandwidth: Option<BytesPerSecond>,
+    /// What the migration would cost; `None` without a sample or a bandwidth.
+    pub prediction: Option<&'a Prediction>,
+    /// What it may cost.
+    pub budget: &'a Budget,
+    /// Where the rules draw their lines.
+    pub thresholds: &'a Thresholds,
+}
+
+impl Facts<'_> {
+    /// The sample, if there is one.
+    pub(super) const fn sample(&self) -> Option<&Sample> {
+        match self.sampling {
+            Sampling::Taken(sample) => Some(sample),
+            Sampling::NotTried | Sampling::Failed(_) => None,
+        }
+    }
+
+    /// The error that sampling ended with, if it is of `kind`.
+    pub(super) fn sampling_error(&self, kind: Kind) -> Option<&Error> {
+        match self.sampling {
+            Sampling::Failed(error) if error.kind() == kind => Some(error),
+            _ => None,
+        }
+    }
+}

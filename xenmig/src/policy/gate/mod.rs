@@ -1,0 +1,315 @@
+//! The gate: may this domain be migrated now? Rules look at facts and give reasons; the reasons
+//! give the verdict. What a rule is about is in [`RULES`]; the rules themselves are grouped by the
+//! facts they look at.
+
+mod devices;
+mod facts;
+mod forecast;
+mod load;
+mod logging;
+mod reason;
+mod state;
+mod thresholds;
+
+pub use facts::{Facts, Sampling};
+pub use reason::{Judgement, Reason, Severity, Verdict};
+pub use thresholds::Thresholds;
+
+use crate::error::Error;
+use reason::Fired;
+
+/// One rule of the gate.
+pub struct Rule {
+    /// The code of the reason it gives. Stable: scripts match on it.
+    pub code: &'static str,
+    /// When it fires.
+    pub when: &'static str,
+    /// Where it comes from: a conclusion of the paper as `paper (e)`, Xen, or this project.
+    pub source: &'static str,
+    rule: fn(&Facts<'_>) -> Option<Fired>,
+}
+
+/// Shorthand for the table.
+const fn rule(
+    code: &'static str,
+    when: &'static str,
+    source: &'static str,
+    rule: fn(&Facts<'_>) -> Option<Fired>,
+) -> Rule {
+    Rule {
+        code,
+        when,
+        source,
+        rule,
+    }
+}
+
+/// Source of the rules about what Xen's own save refuses or cannot carry over.
+const SAVE: &str = "Xen: what libxl and the save refuse or leave behind";
+/// Source of the rules about the state of the domain.
+const STATE: &str = "Xen: a save needs a guest that answers the suspend request";
+/// Source of the rules about sampling.
+const GUARD: &str = "XEN-FACTS.md, log-dirty: one owner, and no sampling without a save guard";
+
+/// All rules, in the order in which their reasons are given. A new rule is one more line.
+pub const RULES: &[Rule] = &[
+    rule("dom0", "the domain is Dom0", STATE, state::dom0),
+    rule("domain-dying", "it is being torn down", STATE, state::dying),
+    rule(
+        "domain-crashed",
+        "it crashed and was kept",
+        STATE,
+        state::crashed,
+    ),
+    rule(
+        "domain-shutdown",
+        "it shut down and was kept",
+        STATE,
+        state::shutdown,
+    ),
+    rule(
+        "domain-suspended",
+        "it is suspended",
+        STATE,
+        state::suspended,
+    ),
+    rule("domain-paused", "it is paused", STATE, state::paused),
+    rule(
+        "being-saved",
+        "a save of it runs",
+        GUARD,
+        state::being_saved,
+    ),
+    rule(
+        "arriving",
+        "it is being restored here",
+        STATE,
+        state::arriving,
+    ),
+    rule(
+        "setup-unknown",
+        "the tool stack did not say how it was built",
+        SAVE,
+        devices::unknown,
+    ),
+    rule(
+        "migration-disabled",
+        "its configuration forbids it",
+        SAVE,
+        devices::disabled,
+    ),
+    rule(
+        "pci-passthrough",
+        "it has a PCI device, a virtual function included",
+        SAVE,
+        devices::pci,
+    ),
+    rule(
+        "usb-device",
+        "it has a USB controller or device",
+        SAVE,
+        devices::usb,
+    ),
+    rule("vtpm", "it has a virtual TPM", SAVE, devices::vtpm),
+    rule(
+        "pinned-device",
+        "something else ties it to this machine",
+        SAVE,
+        devices::pinned,
+    ),
+    rule(
+        "nested-hvm",
+        "it may run hypervisors itself",
+        SAVE,
+        devices::nested,
+    ),
+    rule("vnuma", "it has vNUMA nodes", SAVE, devices::vnuma),
+    rule(
+        "local-disk",
+        "a writable disk is not on shared storage",
+        SAVE,
+        devices::disk,
+    ),
+    rule(
+        "populate-on-demand",
+        "pages are still to be populated",
+        SAVE,
+        devices::pod,
+    ),
+    rule(
+        "ballooning",
+        "it has more memory than its target",
+        SAVE,
+        devices::ballooning,
+    ),
+    rule(
+        "no-suspend-support",
+        "its kernel says that it cannot suspend",
+        SAVE,
+        devices::no_suspend,
+    ),
+    rule(
+        "suspend-support-unknown",
+        "its kernel says nothing of it",
+        SAVE,
+        devices::maybe_suspend,
+    ),
+    rule(
+        "log-dirty-unsupported",
+        "its pages cannot be logged here, so every live migration of it fails",
+        "XEN-FACTS.md, log-dirty: PV needs a hypervisor with shadow paging",
+        logging::unsupported,
+    ),
+    rule(
+        "log-dirty-busy",
+        "somebody else owns its dirty log",
+        GUARD,
+        logging::busy,
+    ),
+    rule(
+        "sampling-not-permitted",
+        "saves cannot be guarded",
+        GUARD,
+        logging::not_permitted,
+    ),
+    rule(
+        "sampling-failed",
+        "sampling failed otherwise",
+        GUARD,
+        logging::failed,
+    ),
+    rule(
+        "save-began",
+        "a save began while it was sampled",
+        GUARD,
+        logging::save_began,
+    ),
+    rule(
+        "domain-gone",
+        "it went away while it was sampled",
+        STATE,
+        logging::gone,
+    ),
+    rule(
+        "sample-interrupted",
+        "the user stopped the sampling",
+        GUARD,
+        logging::interrupted,
+    ),
+    rule(
+        "host-saturated",
+        "the host's CPU use is at `thresholds.host_cpu` or above",
+        "paper (e) and figure 5: a saturated host stretches downtime",
+        load::host_saturated,
+    ),
+    rule(
+        "guest-load-on-short-host",
+        "the guest's CPU use is at `guest_cpu` or above while the host's is at `short_host_cpu`",
+        "paper (a) and figures 3 and 4: the guest's load matters once the host runs short",
+        load::guest_on_short_host,
+    ),
+    rule(
+        "bandwidth-unknown",
+        "no bandwidth was given, configured or learnt",
+        "XEN-FACTS.md, the save loop: a round's size depends on how long the one before took",
+        forecast::bandwidth_unknown,
+    ),
+    rule(
+        "no-prediction",
+        "the sample does not suffice for a prediction",
+        "XEN-FACTS.md, the save loop",
+        forecast::no_prediction,
+    ),
+    rule(
+        "prediction-uncertain",
+        "fewer complete windows than `min_windows`, or a round longer than `max_extrapolation` \
+         windows; it only informs where the budget is kept with `ease`",
+        "this project: W(t) is measured up to the window's end only",
+        forecast::uncertain,
+    ),
+    rule(
+        "memory-too-large",
+        "sending its memory once takes more time or bytes than the budget has",
+        "paper (c): total time is linear in memory size",
+        forecast::too_large,
+    ),
+    rule(
+        "total-time-over-budget",
+        "even the 10 % quantile of total time is above the budget",
+        "paper (d) and (g)",
+        forecast::total_over,
+    ),
+    rule(
+        "total-time-at-risk",
+        "the budget is between the 10 % and the 90 % quantile of total time",
+        "paper (f): migrate when it modifies least",
+        forecast::total_at_risk,
+    ),
+    rule(
+        "downtime-over-budget",
+        "even the 10 % quantile of downtime is above the budget",
+        "paper (g): with many modifications per unit of time, do not migrate",
+        forecast::downtime_over,
+    ),
+    rule(
+        "downtime-at-risk",
+        "the budget is between the 10 % and the 90 % quantile of downtime",
+        "paper (f): migrate when it modifies least",
+        forecast::downtime_at_risk,
+    ),
+    rule(
+        "bytes-over-budget",
+        "even the 10 % quantile of the bytes on the link is above the budget",
+        "paper (d) and (g)",
+        forecast::bytes_over,
+    ),
+    rule(
+        "bytes-at-risk",
+        "the budget is between the 10 % and the 90 % quantile of the bytes on the link",
+        "paper (f): migrate when it modifies least",
+        forecast::bytes_at_risk,
+    ),
+    rule(
+        "does-not-converge",
+        "the last set is not smaller than the round before it, within `convergence`",
+        "paper (g); the verdict is left to the budget",
+        forecast::does_not_converge,
+    ),
+    rule(
+        "resends-much",
+        "the share `resent` of its memory or more goes over the link again",
+        "paper (d): many page modifications raise total time and downtime",
+        forecast::resends_much,
+    ),
+];
+
+/// Code of the reason for a domain that does not exist. No rule can look at such a domain, see
+/// [`no_such_domain`].
+pub const NO_SUCH_DOMAIN: &str = "no-such-domain";
+
+/// Runs all rules over `facts`.
+///
+/// Any reason that blocks makes the verdict [`Verdict::NoGo`]; otherwise any that says wait makes
+/// it [`Verdict::Wait`]; otherwise it is [`Verdict::Go`].
+#[must_use]
+pub fn judge(facts: &Facts<'_>) -> Judgement {
+    let reasons = RULES.iter().filter_map(|rule| {
+        let fired = (rule.rule)(facts)?;
+        Some(fired.into_reason(rule.code))
+    });
+    Judgement::from_reasons(reasons.collect())
+}
+
+/// The judgement on a domain that does not exist: `error` is what the look for `name` gave, of
+/// kind [`crate::Kind::NoSuchDomain`].
+#[must_use]
+pub fn no_such_domain(name: &str, error: &Error) -> Judgement {
+    let fired = Fired::block(error.to_string())
+        .evidence(serde_json::json!({ "name": name }))
+        .advice(
+            error
+                .advice()
+                .unwrap_or("`xl list` shows the domains of this host"),
+        );
+    Judgement::from_reasons(vec![fired.into_reason(NO_SUCH_DOMAIN)])
+}

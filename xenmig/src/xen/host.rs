@@ -1,0 +1,278 @@
+//! [`XenHost`]: the real host behind the trait [`Host`].
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use xen_sys as sys;
+
+use super::control::Control;
+use super::lease::{self, Lease};
+use super::light::Light;
+use super::log_dirty::LogDirty;
+use super::process::{self, Intent};
+use super::save_guard::{SaveGuard, save_helpers};
+use super::store::Store;
+use super::{cpu, domain, findings, setup};
+use crate::error::{Error, Kind, Result};
+use crate::host::{
+    CpuTimes, DirtyLog, DomId, Domain, Finding, GuestType, Host, HostInfo, Recovered, RunState,
+    Setup, Transfer,
+};
+use crate::units::{Bytes, PAGE_SIZE, Pages};
+
+/// How to work with this host.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where locks and notes are kept.
+    pub run_directory: PathBuf,
+    /// Programs that save domains; empty means those that are found.
+    pub save_helpers: Vec<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            run_directory: PathBuf::from("/run/xenmig"),
+            save_helpers: Vec::new(),
+        }
+    }
+}
+
+/// A real Xen host, seen from its control domain.
+pub struct XenHost {
+    control: Control,
+    store: Store,
+    options: Options,
+    cpus: u32,
+    guard: OnceLock<SaveGuard>,
+}
+
+impl XenHost {
+    /// Connects to the hypervisor and to xenstore.
+    ///
+    /// # Errors
+    /// [`Kind::NoXen`] when this is no control domain, when the program was built without Xen, or
+    /// when the hypervisor is not the version it was built for; [`Kind::Permission`] for users
+    /// who may not.
+    pub fn open(options: Options) -> Result<Self> {
+        if !sys::LINKED {
+            return Err(
+                Error::new(Kind::NoXen, "this xenmig was built without Xen").hint(
+                    "install libxen-dev (Debian) or xen-devel, rebuild, and run it in the control \
+                 domain; `--host sim` works without",
+                ),
+            );
+        }
+        if !["/dev/xen/privcmd", "/proc/xen/privcmd"]
+            .iter()
+            .any(|path| Path::new(path).exists())
+        {
+            return Err(
+                Error::new(Kind::NoXen, "there is no Xen hypervisor under this system")
+                    .hint("run xenmig in the control domain (Dom0); `--host sim` works anywhere"),
+            );
+        }
+        let control = Control::open()?;
+        let (major, minor) = control.version()?;
+        if (major, minor) != (sys::XEN_VERSION_MAJOR, sys::XEN_VERSION_MINOR) {
+            let what = format!(
+                "this is Xen {major}.{minor}, but xenmig was built for {}; it touches nothing",
+                sys::BUILT_FOR
+            );
+            return Err(Error::new(Kind::NoXen, what)
+                .hint("rebuild it against the libraries of the running version"));
+        }
+        let cpus = control.physical()?.nr_cpus;
+        Ok(Self {
+            control,
+            store: Store::open()?,
+            options,
+            cpus,
+            guard: OnceLock::new(),
+        })
+    }
+
+    /// Whether each domain runs: one hypercall and nothing else, so cheap enough to watch the
+    /// moments at which domains suspend and resume.
+    ///
+    /// # Errors
+    /// As the hypervisor says.
+    pub fn run_states(&self) -> Result<Vec<(DomId, RunState)>> {
+        const MOST: usize = 1024;
+        let all = self.control.domains(DomId::DOM0, MOST)?;
+        Ok(all
+            .iter()
+            .map(|info| (DomId(info.domain), domain::run_state(info.flags)))
+            .collect())
+    }
+
+    /// The guard over saves, started when it is first needed and kept from then on.
+    fn guard(&self) -> Result<&SaveGuard> {
+        if let Some(guard) = self.guard.get() {
+            return Ok(guard);
+        }
+        let guard = SaveGuard::start(&save_helpers(&self.options.save_helpers))?;
+        Ok(self.guard.get_or_init(|| guard))
+    }
+
+    fn can_log(&self, domain: &Domain) -> Result<()> {
+        let abilities = self.control.physical()?.capabilities;
+        let shadow = abilities & sys::XEN_SYSCTL_PHYSCAP_shadow != 0;
+        if domain.guest_type == GuestType::Pv && !shadow {
+            // ENABLE would fail and leave the domain in a state where it fails differently.
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!(
+                    "domain {} is PV and this hypervisor has no shadow paging, so its writes \
+                     cannot be logged",
+                    domain.id
+                ),
+            )
+            .hint("no PV guest migrates live on this host; use PVH or HVM, or stop the guest"));
+        }
+        Ok(())
+    }
+
+    fn recover_one(&self, id: DomId) -> Result<Option<Recovered>> {
+        let mut lease = match Lease::take(&self.options.run_directory, id) {
+            Ok(lease) => lease,
+            // Its owner lives.
+            Err(error) if error.kind() == Kind::Busy => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(note) = lease.note()? else {
+            return Ok(None);
+        };
+        let same = match self.domain(id) {
+            Ok(domain) => note.uuid.is_empty() || domain.uuid.to_string() == note.uuid,
+            Err(error) if error.kind() == Kind::NoSuchDomain => false,
+            Err(error) => return Err(error),
+        };
+        let what = if !same {
+            "the domain that a killed xenmig sampled has gone"
+        } else if self.guard()?.clean_up(id)? {
+            "switched off the dirty log that a killed xenmig had left on"
+        } else {
+            "a save runs and has taken over the dirty log that a killed xenmig had left on"
+        };
+        lease.clear();
+        Ok(Some(Recovered {
+            domid: id,
+            what: what.to_owned(),
+            clean: true,
+        }))
+    }
+}
+
+impl Host for XenHost {
+    fn info(&self) -> Result<HostInfo> {
+        let physical = self.control.physical()?;
+        let (major, minor) = self.control.version()?;
+        let has = |flag| physical.capabilities & flag != 0;
+        Ok(HostInfo {
+            xen_version: format!("{major}.{minor}{}", self.control.extra_version()?),
+            built_for: sys::BUILT_FOR.to_owned(),
+            cpus: physical.nr_cpus,
+            memory: Bytes(physical.total_pages * PAGE_SIZE),
+            free_memory: Bytes(physical.free_pages * PAGE_SIZE),
+            scheduler: findings::scheduler_name(self.control.scheduler()?),
+            hap: has(sys::XEN_SYSCTL_PHYSCAP_hap),
+            shadow: Some(has(sys::XEN_SYSCTL_PHYSCAP_shadow)),
+        })
+    }
+
+    fn domains(&self) -> Result<Vec<Domain>> {
+        domain::all(&self.control, &self.store)
+    }
+
+    fn domain(&self, id: DomId) -> Result<Domain> {
+        domain::one(&self.control, &self.store, id)
+    }
+
+    fn setup(&self, id: DomId) -> Result<Setup> {
+        let mut setup = match Light::open()?.configuration(id) {
+            Ok(config) => setup::from_config(&config),
+            // Domains that libxl did not build have no configuration; the rest is still known.
+            Err(error) if self.domain(id).is_ok() => {
+                log::warn!("{error}");
+                Setup::default()
+            }
+            Err(error) => return Err(error),
+        };
+        setup::add_from_store(&mut setup, &self.store, id);
+        if self.domain(id)?.guest_type != GuestType::Pv {
+            setup.pod_pages = self.control.pod_entries(id).ok().map(Pages);
+        }
+        Ok(setup)
+    }
+
+    fn transfer(&self, id: DomId) -> Result<Option<Transfer>> {
+        let programs: Vec<_> = save_helpers(&self.options.save_helpers)
+            .iter()
+            .filter_map(|path| process::Program::at(path).ok())
+            .collect();
+        let running = process::running(&programs).map_err(|cause| {
+            Error::new(Kind::Permission, "cannot read /proc to look for saves").because(cause)
+        })?;
+        for (pid, intent) in running {
+            match intent {
+                Intent::Restore(restored) if restored == id => return Ok(Some(Transfer::Incoming)),
+                other if other.concerns(id) => return Ok(Some(Transfer::Outgoing { pid })),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn cpu_times(&self, id: DomId) -> Result<CpuTimes> {
+        cpu::times(&self.control, id, self.cpus)
+    }
+
+    fn pause(&self, time: Duration, stop: &AtomicBool) -> bool {
+        const NOTICE: Duration = Duration::from_millis(20);
+        let begun = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            let left = time.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(NOTICE));
+        }
+        false
+    }
+
+    fn dirty_log<'a>(&'a self, id: DomId, stop: &'a AtomicBool) -> Result<Box<dyn DirtyLog + 'a>> {
+        let domain = self.domain(id)?;
+        self.can_log(&domain)?;
+        let guard = self.guard()?;
+        let lease = Lease::take(&self.options.run_directory, id)?;
+        Ok(Box::new(LogDirty::new(
+            guard,
+            &self.control,
+            &domain,
+            lease,
+            stop,
+        )?))
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        findings::all(self, &self.options)
+    }
+
+    fn recover(&self) -> Result<Vec<Recovered>> {
+        let mut done = Vec::new();
+        for id in lease::known(&self.options.run_directory)? {
+            match self.recover_one(id) {
+                Ok(nothing_or_one) => done.extend(nothing_or_one),
+                Err(error) => done.push(Recovered {
+                    domid: id,
+                    what: error.to_string(),
+                    clean: false,
+                }),
+            }
+        }
+        Ok(done)
+    }
+}

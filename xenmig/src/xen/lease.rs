@@ -1,0 +1,182 @@
+//! One xenmig process at a time per domain, and a note that outlives a killed one.
+//!
+//! Each domain has a file in the run directory. Whoever holds its lock may use the dirty log; what
+//! is written in it says that the log is on. A file with a note and no lock is what a killed
+//! process left.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::host::DomId;
+
+/// What is written while the log is on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    /// The domain's identity: a later domain with the same number is another one.
+    pub uuid: String,
+    /// The process that switched the log on.
+    pub pid: u32,
+}
+
+/// The lock on one domain. Released when dropped; the note stays unless it was cleared.
+#[derive(Debug)]
+pub(super) struct Lease {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lease {
+    /// Takes the lock of domain `id`.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when another process has it.
+    pub(super) fn take(directory: &Path, id: DomId) -> Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|cause| Error::file(directory, "create", cause))?;
+        let path = directory.join(format!("domain-{id}"));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|cause| Error::file(&path, "open", cause))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { file, path }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
+                Kind::Busy,
+                format!("another xenmig samples domain {id}"),
+            )
+            .hint("wait until it is done")),
+            Err(cause) => Err(Error::file(&path, "lock", cause.into())),
+        }
+    }
+
+    /// The note that a killed process left; `None` when the log was let go properly.
+    pub(super) fn note(&mut self) -> Result<Option<Note>> {
+        let mut text = String::new();
+        let read = self
+            .file
+            .rewind()
+            .and_then(|()| self.file.read_to_string(&mut text));
+        read.map_err(|cause| Error::file(&self.path, "read", cause))?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        // A torn note still says that the log may be on; of which domain the name tells.
+        let torn = Note {
+            uuid: String::new(),
+            pid: 0,
+        };
+        Ok(Some(serde_json::from_str(&text).unwrap_or(torn)))
+    }
+
+    /// Notes that the log is about to be switched on.
+    pub(super) fn write(&mut self, note: &Note) -> Result<()> {
+        let text = serde_json::to_vec(note).unwrap_or_default();
+        self.replace(&text)
+            .map_err(|cause| Error::file(&self.path, "write", cause))
+    }
+
+    /// Notes that the log is off.
+    pub(super) fn clear(&mut self) {
+        if let Err(cause) = self.replace(&[]) {
+            log::warn!("cannot clear {}: {cause}", self.path.display());
+        }
+    }
+
+    fn replace(&mut self, text: &[u8]) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(text)
+    }
+}
+
+/// The domains that have a file in the run directory.
+pub(super) fn known(directory: &Path) -> Result<Vec<DomId>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(Error::file(directory, "read", cause)),
+    };
+    let mut known: Vec<_> = entries
+        .filter_map(|entry| {
+            entry
+                .ok()?
+                .file_name()
+                .to_str()?
+                .strip_prefix("domain-")?
+                .parse()
+                .ok()
+        })
+        .map(DomId)
+        .collect();
+    known.sort_unstable();
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: DomId = DomId(7);
+
+    fn note() -> Note {
+        Note {
+            uuid: "a".into(),
+            pid: 42,
+        }
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lease::take(dir.path(), ID).unwrap();
+        assert_eq!(Lease::take(dir.path(), ID).unwrap_err().kind(), Kind::Busy);
+        assert!(Lease::take(dir.path(), DomId(8)).is_ok());
+        drop(first);
+        assert!(Lease::take(dir.path(), ID).is_ok());
+    }
+
+    #[test]
+    fn the_note_outlives_its_writer_until_it_is_cleared() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lease = Lease::take(dir.path(), ID).unwrap();
+        assert_eq!(lease.note().unwrap(), None);
+        lease.write(&note()).unwrap();
+        drop(lease);
+        let mut lease = Lease::take(dir.path(), ID).unwrap();
+        assert_eq!(lease.note().unwrap(), Some(note()));
+        lease.clear();
+        assert_eq!(lease.note().unwrap(), None);
+        assert_eq!(known(dir.path()).unwrap(), [ID]);
+    }
+
+    #[test]
+    fn a_torn_note_is_still_a_note() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("domain-7"), "{\"uuid\":\"a").unwrap();
+        assert!(
+            Lease::take(dir.path(), ID)
+                .unwrap()
+                .note()
+                .unwrap()
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_has_no_notes() {
+        assert!(known(Path::new("/nonexistent/xenmig")).unwrap().is_empty());
+    }
+}

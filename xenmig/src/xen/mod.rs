@@ -1,0 +1,37 @@
+//! The real host: safe handles over libxenctrl, libxenlight and libxenstore. The only folder of
+//! this crate with `unsafe`.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `gate` | the one place where C return codes and errno become errors |
+//! | `control`, `buffer` | libxenctrl: hypercalls and the memory they need |
+//! | `light`, `logger` | libxenlight: the tool stack's configuration of a domain |
+//! | `store` | xenstore |
+//! | `domain`, `cpu` | what the hypervisor says of domains and CPUs |
+//! | `log_dirty` | the dirty log as a guard that cannot be had without a save guard |
+//! | `save_guard`, `process` | holding saves back, and recognising them |
+//! | `lease` | the lock and the note that survive a crash; what `recover` reads |
+//! | `findings` | what `doctor` looks at |
+
+mod buffer;
+mod control;
+mod cpu;
+mod domain;
+mod findings;
+mod gate;
+mod host;
+mod lease;
+mod light;
+mod log_dirty;
+mod logger;
+mod process;
+mod save_guard;
+mod setup;
+mod store;
+
+pub use host::{Options, XenHost};
+pub use log_dirty::LogDirty;
+pub use save_guard::{SaveGuard, save_helpers};
+
+/// Version of Xen's libraries this program was built against; `none` without Xen's packages.
+pub const BUILT_FOR: &str = xen_sys::BUILT_FOR;

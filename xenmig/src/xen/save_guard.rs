@@ -1,0 +1,433 @@
+//! Holds saves back until the dirty log is let go.
+//!
+//! Xen does not notice two owners of one dirty log: a sampler that switches it off under a running
+//! save makes that save lose pages, and the guest dies at the target. libxl runs every save in a
+//! fresh program; a fanotify permission mark makes the kernel hold that program's exec back until
+//! this guard answers, and it answers only when the log is off. Libraries cannot be hidden behind
+//! another path as a program can, so opening libxenguest is watched as well.
+//!
+//! A thread of its own answers, so that nothing the caller waits for delays a save. If the thread
+//! or the process dies, the kernel lets everything through; the next save then takes over a log
+//! that was left on, which is harmless.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::fcntl::AT_FDCWD;
+use nix::sys::fanotify::{
+    EventFFlags, Fanotify, FanotifyEvent, FanotifyResponse, InitFlags, MarkFlags, MaskFlags,
+    Response,
+};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+
+use super::control::Control;
+use super::lease::{Lease, Note};
+use super::process::{self, Intent, Program};
+use crate::error::{Error, Kind, Result};
+use crate::host::{DomId, Uuid};
+
+/// Watches for saves while it lives.
+pub struct SaveGuard {
+    shared: Arc<Shared>,
+    programs: Vec<Program>,
+    end: OwnedFd,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Signalled when the log was let go.
+    changed: Condvar,
+}
+
+struct State {
+    control: Control,
+    /// The thread answers; without it no log may be switched on.
+    watching: bool,
+    /// Saves that were allowed to begin and may still run.
+    begun: Vec<(u32, Intent)>,
+    /// The one log that is on.
+    held: Option<Held>,
+}
+
+struct Held {
+    id: DomId,
+    lease: Lease,
+}
+
+/// The programs that save domains on this host: `configured`, or those that Xen's packages put in
+/// their usual places, xapi's among them.
+#[must_use]
+pub fn save_helpers(configured: &[PathBuf]) -> Vec<PathBuf> {
+    if !configured.is_empty() {
+        return configured.to_vec();
+    }
+    let version = format!("/usr/lib/xen-{}/bin", super::BUILT_FOR);
+    let folders = [
+        &version,
+        "/usr/lib/xen/bin",
+        "/usr/libexec/xen/bin",
+        "/usr/local/lib/xen/bin",
+    ];
+    let names = ["libxl-save-helper", "emu-manager", "xenguest"];
+    let usual = folders
+        .iter()
+        .flat_map(|f| names.iter().map(move |n| Path::new(f).join(n)));
+    let mut found: Vec<_> = usual.filter(|path| path.exists()).collect();
+    found.extend(std::env::var_os("LIBXL_SAVE_HELPER").map(PathBuf::from));
+    found
+}
+
+/// The file of libxenguest that this process has loaded, which holds the code of every save.
+fn loaded_libxenguest() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let path = maps.lines().find_map(|line| {
+        Some(&line[line.find('/')?..]).filter(|path| {
+            path.rsplit('/')
+                .next()
+                .is_some_and(|name| name.starts_with("libxenguest.so"))
+        })
+    })?;
+    Some(PathBuf::from(path))
+}
+
+impl SaveGuard {
+    /// Marks `helpers` and starts to answer.
+    ///
+    /// # Errors
+    /// [`Kind::Permission`] without CAP_SYS_ADMIN, [`Kind::Unsupported`] when the kernel has no
+    /// exec permission events (before 5.0) or there is no program to mark.
+    pub fn start(helpers: &[PathBuf]) -> Result<Self> {
+        if helpers.is_empty() {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "no save helper of a known tool stack was found, so saves cannot be guarded",
+            )
+            .hint("name the programs that save domains on this host in `xen.save_helpers`"));
+        }
+        let fanotify = watch(helpers)?;
+        let programs = helpers
+            .iter()
+            .filter_map(|path| Program::at(path).ok())
+            .collect();
+        let end = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| {
+            Error::new(Kind::Internal, "cannot make an event descriptor").because(errno)
+        })?;
+        let wakes = end.try_clone().map_err(|cause| {
+            Error::new(Kind::Internal, "cannot copy an event descriptor").because(cause)
+        })?;
+        let state = State {
+            control: Control::open()?,
+            watching: true,
+            begun: Vec::new(),
+            held: None,
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        let watcher = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("save-guard".into())
+            .spawn(move || answer_events(&fanotify, &wakes, &watcher))
+            .map_err(|cause| Error::new(Kind::Internal, "cannot start a thread").because(cause))?;
+        let guard = Self {
+            shared,
+            programs,
+            end,
+            thread: Some(thread),
+        };
+        guard.settle()?;
+        Ok(guard)
+    }
+
+    /// An exec that began before the mark was set is not held back and, for a moment, not visible
+    /// as a save either. It is over before a second look.
+    fn settle(&self) -> Result<()> {
+        let mut seen = self.running()?;
+        std::thread::sleep(Duration::from_millis(2));
+        seen.extend(self.running()?);
+        self.shared.lock().begun.extend(seen);
+        Ok(())
+    }
+
+    fn running(&self) -> Result<Vec<(u32, Intent)>> {
+        process::running(&self.programs).map_err(|cause| {
+            Error::new(Kind::Permission, "cannot read /proc to look for saves").because(cause)
+        })
+    }
+
+    /// Switches the dirty log of `id` on. It is let go by [`SaveGuard::let_go`] or when a save of
+    /// the domain begins.
+    pub(super) fn switch_on(&self, id: DomId, uuid: Uuid, mut lease: Lease) -> Result<()> {
+        let mut state = self.shared.lock();
+        if !state.watching {
+            return Err(Error::new(Kind::Internal, "the save guard has stopped"));
+        }
+        if state.held.is_some() {
+            return Err(Error::new(
+                Kind::Busy,
+                "this process samples another domain already",
+            ));
+        }
+        if let Some(pid) = state.save_of(id, self.running()?)? {
+            let what = format!("domain {id} is being saved by process {pid}");
+            return Err(Error::new(Kind::Busy, what).hint("wait until that migration is over"));
+        }
+        if lease.note()?.is_some() {
+            log::info!("switching off the dirty log of domain {id} that a dead process left on");
+            state.switch_off(id)?;
+        }
+        lease.write(&Note {
+            uuid: uuid.to_string(),
+            pid: std::process::id(),
+        })?;
+        if let Err(error) = state.control.log_enable(id) {
+            lease.clear();
+            return Err(error);
+        }
+        state.held = Some(Held { id, lease });
+        // The count survives OFF and ENABLE; only this resets it.
+        if let Err(error) = state.control.log_reset_count(id) {
+            state.let_go()?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Switches off the log of a domain whose owner was killed. `false` when a save runs, which
+    /// has taken the log over and switches it off itself.
+    pub(super) fn clean_up(&self, id: DomId) -> Result<bool> {
+        let mut state = self.shared.lock();
+        if state.save_of(id, self.running()?)?.is_some() {
+            return Ok(false);
+        }
+        state.switch_off(id).map(|()| true)
+    }
+
+    /// Runs `read` while the log is on and cannot be let go; `None` when it is no longer on.
+    pub(super) fn while_on<T>(
+        &self,
+        read: impl FnOnce(&Control) -> Result<T>,
+    ) -> Option<Result<T>> {
+        let state = self.shared.lock();
+        state.held.as_ref().map(|_| read(&state.control))
+    }
+
+    /// Waits until the log is let go, or at most `time`. Says whether it is still on.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let state = self.shared.lock();
+        if state.held.is_none() {
+            return false;
+        }
+        let waited = self.shared.changed.wait_timeout(state, time);
+        waited
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .held
+            .is_some()
+    }
+
+    /// Switches the log off, unless a save has taken it over or it is off already.
+    pub(super) fn let_go(&self) -> Result<()> {
+        let mut state = self.shared.lock();
+        let Some(id) = state.held.as_ref().map(|held| held.id) else {
+            return Ok(());
+        };
+        // No save can have begun unseen. Should one run nevertheless, the log is its own now, and
+        // to touch it would lose the guest.
+        if let Ok(Some(pid)) = self
+            .running()
+            .and_then(|running| state.save_of(id, running))
+        {
+            log::error!("process {pid} saves domain {id} unguarded; its dirty log is left to it");
+            if let Some(mut held) = state.held.take() {
+                held.lease.clear();
+            }
+            return Ok(());
+        }
+        state.let_go()
+    }
+}
+
+impl Drop for SaveGuard {
+    fn drop(&mut self) {
+        if let Err(error) = self.let_go() {
+            log::error!("{error}");
+        }
+        if let Err(errno) = rustix::io::write(&self.end, &1u64.to_ne_bytes()) {
+            log::error!("cannot stop the save guard: {errno}");
+            return;
+        }
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            log::error!("the save guard ended in a panic");
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn save_of(&mut self, id: DomId, running: Vec<(u32, Intent)>) -> Result<Option<u32>> {
+        self.begun.retain(|(pid, _)| process::alive(*pid));
+        let mut all = running.into_iter().chain(self.begun.iter().copied());
+        Ok(all
+            .find(|(_, intent)| intent.concerns(id))
+            .map(|(pid, _)| pid))
+    }
+
+    fn let_go(&mut self) -> Result<()> {
+        let Some(mut held) = self.held.take() else {
+            return Ok(());
+        };
+        let result = self.switch_off(held.id);
+        if result.is_ok() {
+            held.lease.clear();
+        }
+        result
+    }
+
+    fn switch_off(&self, id: DomId) -> Result<()> {
+        // A stale count would double the first round of the next save.
+        let reset = self.control.log_reset_count(id).map(|_| ());
+        match reset.and(self.control.log_off(id)) {
+            Err(error) if error.kind() == Kind::NoSuchDomain => Ok(()),
+            Err(error) => self.control.log_off(id).map_err(|_| error),
+            done => done,
+        }
+    }
+}
+
+fn watch(helpers: &[PathBuf]) -> Result<Fanotify> {
+    let failed = |what: String, errno: nix::Error| {
+        let kind = match errno {
+            nix::Error::EPERM => Kind::Permission,
+            nix::Error::EINVAL | nix::Error::ENOSYS => Kind::Unsupported,
+            nix::Error::ENOENT => Kind::Usage,
+            _ => Kind::Internal,
+        };
+        Error::new(kind, what).because(errno).hint(
+            "guarding saves needs root (CAP_SYS_ADMIN) in the control domain and Linux 5.0 or \
+             later; without the guard nothing is sampled",
+        )
+    };
+    let fanotify = Fanotify::init(
+        InitFlags::FAN_CLASS_CONTENT
+            | InitFlags::FAN_CLOEXEC
+            | InitFlags::FAN_NONBLOCK
+            | InitFlags::FAN_UNLIMITED_QUEUE,
+        EventFFlags::O_RDONLY | EventFFlags::O_LARGEFILE | EventFFlags::O_CLOEXEC,
+    )
+    .map_err(|errno| failed("cannot watch for saves".into(), errno))?;
+    let mark = |mask, path: &Path| {
+        fanotify
+            .mark(MarkFlags::FAN_MARK_ADD, mask, AT_FDCWD, Some(path))
+            .map_err(|errno| failed(format!("cannot guard {}", path.display()), errno))
+    };
+    for helper in helpers {
+        mark(MaskFlags::FAN_OPEN_EXEC_PERM, helper)?;
+    }
+    if let Some(library) = loaded_libxenguest() {
+        mark(MaskFlags::FAN_OPEN_PERM, &library)?;
+    }
+    Ok(fanotify)
+}
+
+/// Ends the watch however the thread ends: the log first, then whatever the kernel still holds
+/// back, which closing the descriptor lets through.
+struct EndOfWatch<'s>(&'s Shared);
+
+impl Drop for EndOfWatch<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.watching = false;
+        if let Err(error) = state.let_go() {
+            log::error!("{error}");
+        }
+        self.0.changed.notify_all();
+    }
+}
+
+fn answer_events(fanotify: &Fanotify, end: &OwnedFd, shared: &Shared) {
+    let _end_of_watch = EndOfWatch(shared);
+    loop {
+        let mut waiting = [
+            PollFd::new(fanotify, PollFlags::IN),
+            PollFd::new(end, PollFlags::IN),
+        ];
+        match poll(&mut waiting, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => {
+                log::error!("the save guard cannot wait: {errno}");
+                return;
+            }
+            Ok(_) if !waiting[1].revents().is_empty() => return,
+            Ok(_) => {}
+        }
+        match fanotify.read_events() {
+            Ok(events) => {
+                for event in &events {
+                    answer(fanotify, shared, event);
+                }
+            }
+            Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
+            Err(errno) => {
+                log::error!("the save guard cannot read its events: {errno}");
+                return;
+            }
+        }
+    }
+}
+
+fn answer(fanotify: &Fanotify, shared: &Shared, event: &FanotifyEvent) {
+    let pid = event.pid().unsigned_abs();
+    let intent = if pid == std::process::id() {
+        None
+    } else if event.mask().contains(MaskFlags::FAN_OPEN_EXEC_PERM) {
+        // While the exec is held back, the process still looks like its parent.
+        Some(
+            process::pending_exec(pid)
+                .map_or(Intent::Unknown, |(_, words)| process::intent(&words)),
+        )
+    } else {
+        // Many programs load the library; only the helper's arguments make it a save.
+        process::arguments(pid)
+            .map(|words| process::intent(&words))
+            .ok()
+            .filter(|intent| *intent != Intent::Unknown)
+    };
+    if let Some(intent) = intent {
+        let mut state = shared.lock();
+        let ours = state
+            .held
+            .as_ref()
+            .map(|held| held.id)
+            .filter(|id| intent.concerns(*id));
+        if let Some(id) = ours {
+            match state.let_go() {
+                Ok(()) => log::info!("a save of domain {id} begins: its dirty log was let go"),
+                // The save takes the log over by itself.
+                Err(error) => log::error!("{error}"),
+            }
+            shared.changed.notify_all();
+        }
+        state.begun.retain(|(pid, _)| process::alive(*pid));
+        state.begun.push((pid, intent));
+    }
+    let Some(fd) = event.fd() else { return };
+    let allow = FanotifyResponse::new(fd.as_fd(), Response::FAN_ALLOW);
+    if let Err(errno) = fanotify.write_response(allow) {
+        log::error!("cannot let process {pid} go on: {errno}");
+    }
+}
