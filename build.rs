@@ -7,10 +7,7 @@ use std::{env, fs, io};
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
-#[allow(
-    dead_code,
-    reason = "the fields are for the program; here only the command counts"
-)]
+#[allow(dead_code, reason = "the fields are for the program; here only the command counts")]
 #[path = "src/cli.rs"]
 mod cli;
 
@@ -18,9 +15,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src/cli.rs");
     println!("cargo::rerun-if-env-changed=XENMIG_ASSETS_DIR");
     let below_out = || env::var_os("OUT_DIR").map(|out| Path::new(&out).join("assets"));
-    let assets = env::var_os("XENMIG_ASSETS_DIR")
-        .map(PathBuf::from)
-        .or_else(below_out);
+    let assets = env::var_os("XENMIG_ASSETS_DIR").map(PathBuf::from).or_else(below_out);
     let assets = assets.ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
 
     let pages = assets.join("man");

@@ -81,12 +81,12 @@ pub struct Check {
     #[arg(value_name = "DOMAIN")]
     pub domain: String,
 
-    #[command(flatten)]
-    pub budget: Budget,
-
     /// Bandwidth of the migration, as 10Gbit/s or 1GiB/s
     #[arg(long, value_name = "RATE")]
     pub bandwidth: Option<String>,
+
+    #[command(flatten)]
+    pub budget: Budget,
 
     #[command(flatten)]
     pub sampling: Sampling,

@@ -18,11 +18,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to read it when printing fails.
             let _ = error.print();
-            return if error.use_stderr() {
-                exit::usage()
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { exit::usage() } else { ExitCode::SUCCESS };
         }
     };
     start_log(&cli.global);
@@ -39,9 +35,7 @@ fn arguments() -> Result<cli::Cli, clap::Error> {
     };
     let version = format!("{} ({built_for})", env!("CARGO_PKG_VERSION"));
     // clap keeps it for the rest of the run.
-    let matches = cli::Cli::command()
-        .version(&*version.leak())
-        .try_get_matches()?;
+    let matches = cli::Cli::command().version(&*version.leak()).try_get_matches()?;
     cli::Cli::from_arg_matches(&matches)
 }
 
@@ -49,10 +43,7 @@ fn arguments() -> Result<cli::Cli, clap::Error> {
 fn start_log(global: &cli::Global) {
     use log::LevelFilter;
     let mut logger = env_logger::Builder::new();
-    logger
-        .filter_level(LevelFilter::Warn)
-        .format_target(false)
-        .format_timestamp(None);
+    logger.filter_level(LevelFilter::Warn).format_target(false).format_timestamp(None);
     match (global.quiet, global.verbose) {
         (true, _) => logger.filter_level(LevelFilter::Error),
         (false, 0) => logger.parse_default_env(),

@@ -14,22 +14,14 @@ pub struct Progress {
 impl Progress {
     /// A bar for what `label` names; `wanted` is false when the user asked for silence.
     pub fn new(label: String, wanted: bool) -> Self {
-        Self {
-            label,
-            shown: wanted && std::io::stderr().is_terminal(),
-            drawn: false,
-        }
+        Self { label, shown: wanted && std::io::stderr().is_terminal(), drawn: false }
     }
 
     /// Shows that the share `done`, 0 to 1, is done.
     pub fn set(&mut self, done: f64) {
         if self.shown {
             let full = (done * WIDTH as f64).round() as usize;
-            let bar = format!(
-                "{}{}",
-                "#".repeat(full),
-                ".".repeat(WIDTH.saturating_sub(full))
-            );
+            let bar = format!("{}{}", "#".repeat(full), ".".repeat(WIDTH.saturating_sub(full)));
             self.draw(&format!("{} [{bar}] {:>3.0} %", self.label, done * 100.0));
             self.drawn = true;
         }

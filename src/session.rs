@@ -9,7 +9,6 @@ use xenmig::config::{Config, Settings};
 use xenmig::history::{Calibration, OutcomeStore, calibrate};
 use xenmig::host::Host;
 use xenmig::sim::SimHost;
-use xenmig::units::BytesPerSecond;
 use xenmig::xen::{Options, XenHost};
 use xenmig::{Error, Kind, Result};
 
@@ -17,36 +16,34 @@ use crate::cli::{Global, HostChoice};
 
 /// An open host and what belongs to it.
 pub struct Session {
-    pub host: Box<dyn Host>,
+    opened: Opened,
     pub config: Config,
-    /// Bandwidth that the host itself knows: only a simulated one does.
-    pub link: Option<BytesPerSecond>,
-    simulated: bool,
     /// Set by SIGINT and SIGTERM.
     pub stop: Arc<AtomicBool>,
+}
+
+enum Opened {
+    Xen(XenHost),
+    Sim(SimHost),
 }
 
 impl Session {
     /// Opens the host the user chose.
     pub fn open(global: &Global) -> Result<Self> {
         let config = Config::load(global.config.as_deref())?;
-        let simulated = match &global.host {
-            HostChoice::Xen => None,
-            HostChoice::Sim => Some(SimHost::builtin()),
-            HostChoice::SimFile(file) => Some(SimHost::open(file)?),
+        let opened = match &global.host {
+            HostChoice::Xen => Opened::Xen(XenHost::open(options(&config))?),
+            HostChoice::Sim => Opened::Sim(SimHost::builtin()),
+            HostChoice::SimFile(file) => Opened::Sim(SimHost::open(file)?),
         };
-        let link = simulated.as_ref().and_then(SimHost::link);
-        let (host, simulated): (Box<dyn Host>, bool) = match simulated {
-            Some(host) => (Box::new(host), true),
-            None => (Box::new(XenHost::open(options(&config))?), false),
-        };
-        Ok(Self {
-            host,
-            config,
-            link,
-            simulated,
-            stop: Arc::default(),
-        })
+        Ok(Self { opened, config, stop: Arc::default() })
+    }
+
+    pub fn host(&self) -> &dyn Host {
+        match &self.opened {
+            Opened::Xen(host) => host,
+            Opened::Sim(host) => host,
+        }
     }
 
     /// Makes ready to sample: from here on signals set [`Session::stop`] instead of ending the
@@ -58,7 +55,7 @@ impl Session {
             })?;
         }
         // What cannot be cleaned is found out again, and refused, where it is in the way.
-        match self.host.recover() {
+        match self.host().recover() {
             Ok(cleaned) => {
                 for cleaned in cleaned {
                     log::warn!("domain {}: {}", cleaned.domid, cleaned.what);
@@ -69,20 +66,23 @@ impl Session {
         Ok(())
     }
 
-    /// What holds for `domain`.
+    /// What holds for `domain`. A simulated host knows its own link and costs; the configuration
+    /// wins over it as it does over what is learnt.
     pub fn settings(&self, domain: &str) -> Settings {
         let mut settings = self.config.settings(domain, None);
-        settings.bandwidth = settings.bandwidth.or(self.link);
+        if let Opened::Sim(host) = &self.opened {
+            settings.bandwidth = settings.bandwidth.or(host.link());
+            settings.costs.finish = settings.costs.finish.or(host.finish());
+        }
         settings
     }
 
-    /// What earlier migrations from this host showed; `None` when there were none, and for a
-    /// simulated host.
+    /// What earlier migrations from this host showed; `None` when there were none.
     pub fn calibration(&self) -> Option<Calibration> {
-        if self.simulated {
-            return None;
+        match self.opened {
+            Opened::Xen(_) => calibration(&self.config),
+            Opened::Sim(_) => None,
         }
-        calibration(&self.config)
     }
 
     /// Whether a signal came.
@@ -92,10 +92,7 @@ impl Session {
 }
 
 fn options(config: &Config) -> Options {
-    Options {
-        save_helpers: config.save_helpers().to_vec(),
-        ..Options::default()
-    }
+    Options { save_helpers: config.save_helpers().to_vec(), ..Options::default() }
 }
 
 /// What the outcomes kept in the state directory show. A prediction without them is worse, but

@@ -58,24 +58,13 @@ fn the_document_has_the_fields_that_the_contract_names() {
     assert_eq!(keys(&document), sorted(&top));
     let domain = ["domid", "name", "type", "memory_bytes", "vcpus"];
     assert_eq!(keys(&document["domain"]), sorted(&domain));
-    let measured = [
-        "window_s",
-        "curve",
-        "dirty_rate_pages_per_s",
-        "vcpu_utilisation",
-        "host_cpu_utilisation",
-    ];
+    let measured =
+        ["window_s", "curve", "dirty_rate_pages_per_s", "vcpu_utilisation", "host_cpu_utilisation"];
     assert_eq!(keys(&document["measured"]), sorted(&measured));
     let predicted = ["total_s", "downtime_s", "downtime_p90_s", "bytes", "rounds"];
     assert_eq!(keys(&document["predicted"]), sorted(&predicted));
-    assert_eq!(
-        keys(&document["predicted"]["rounds"][0]),
-        sorted(&["pages", "bytes", "s"])
-    );
-    assert_eq!(
-        keys(&document["budget"]),
-        sorted(&["downtime_s", "total_s"])
-    );
+    assert_eq!(keys(&document["predicted"]["rounds"][0]), sorted(&["pages", "bytes", "s"]));
+    assert_eq!(keys(&document["budget"]), sorted(&["downtime_s", "total_s"]));
 }
 
 #[test]
@@ -87,17 +76,11 @@ fn the_same_check_twice_says_the_same() {
 #[test]
 fn the_exit_status_is_the_verdict() {
     let no_go = sim(&["check", "batch", "--json"]);
-    assert_eq!(
-        (no_go.status, no_go.json()["verdict"].as_str()),
-        (1, Some("no-go"))
-    );
+    assert_eq!((no_go.status, no_go.json()["verdict"].as_str()), (1, Some("no-go")));
     let go = sim(&["check", "batch", "--json", "--downtime", "unlimited"]);
     assert_eq!((go.status, go.json()["verdict"].as_str()), (0, Some("go")));
     let wait = faulty(&["check", "owned", "--json"]);
-    assert_eq!(
-        (wait.status, wait.json()["verdict"].as_str()),
-        (2, Some("wait"))
-    );
+    assert_eq!((wait.status, wait.json()["verdict"].as_str()), (2, Some("wait")));
 }
 
 #[test]
@@ -105,13 +88,7 @@ fn each_fault_has_its_reason() {
     let check = |domain: &str| {
         let ran = faulty(&["check", domain, "--json"]);
         let document = ran.json();
-        (
-            ran.status,
-            codes(&document)
-                .into_iter()
-                .map(str::to_owned)
-                .collect::<Vec<_>>(),
-        )
+        (ran.status, codes(&document).into_iter().map(str::to_owned).collect::<Vec<_>>())
     };
     for (domain, status, code) in [
         ("crashed", 1, "domain-crashed"),
@@ -134,10 +111,7 @@ fn each_fault_has_its_reason() {
         ("4711", 1, "no-such-domain"),
     ] {
         let (found, codes) = check(domain);
-        assert!(
-            codes.iter().any(|c| c == code),
-            "{domain}: no {code} in {codes:?}"
-        );
+        assert!(codes.iter().any(|c| c == code), "{domain}: no {code} in {codes:?}");
         assert_eq!(found, status, "{domain}: {codes:?}");
     }
 }
@@ -151,10 +125,7 @@ fn a_domain_that_does_not_exist() {
 fn what_a_killed_run_left_is_cleaned_before() {
     let ran = faulty(&["check", "left-on"]);
     assert_eq!(ran.status, 0, "{}", ran.all());
-    assert!(
-        ran.stderr
-            .contains("domain 11: a killed xenmig had left its dirty log on")
-    );
+    assert!(ran.stderr.contains("domain 11: a killed xenmig had left its dirty log on"));
 }
 
 #[test]
@@ -170,29 +141,14 @@ fn options_win_over_the_configuration_and_that_over_the_defaults() {
                   [[domain]]\nname = 'i*'\nbudget = { total = '90s' }\n";
     let place = Place::new().file("xenmig.toml", config);
     let check = |more: &[&str]| {
-        place
-            .sim(
-                &[
-                    &["check", "idle", "--json", "--config", "xenmig.toml"],
-                    more,
-                ]
-                .concat(),
-            )
-            .json()
+        place.sim(&[&["check", "idle", "--json", "--config", "xenmig.toml"], more].concat()).json()
     };
     let configured = check(&[]);
     assert_eq!(configured["bandwidth_bytes_per_s"], 125e6);
     assert_eq!(configured["bandwidth_source"], "configuration");
     assert_eq!(configured["budget"]["downtime_s"], 2.0);
     assert_eq!(configured["budget"]["total_s"], 90.0);
-    let given = check(&[
-        "--bandwidth",
-        "1GiB/s",
-        "--downtime",
-        "unlimited",
-        "--total",
-        "3s",
-    ]);
+    let given = check(&["--bandwidth", "1GiB/s", "--downtime", "unlimited", "--total", "3s"]);
     assert_eq!(given["bandwidth_bytes_per_s"], 1_073_741_824.0);
     assert_eq!(given["bandwidth_source"], "given");
     assert!(given["budget"]["downtime_s"].is_null());
@@ -214,39 +170,20 @@ fn bytes_can_be_limited() {
 
 #[test]
 fn a_trace_of_the_check_gives_the_same_prediction() {
-    let place = Place::new();
-    let check = place
-        .sim(&["check", "web", "--json", "--trace", "web.trace"])
-        .json();
-    let arguments = [
-        "predict",
-        "--trace",
-        "web.trace",
-        "--bandwidth",
-        "10Gbit/s",
-        "--json",
-    ];
-    let rows = place
-        .sim(&[&arguments[..], &["--policy", "stock"]].concat())
-        .json();
-    assert_eq!(rows["rows"][0]["total_s"], check["predicted"]["total_s"]);
+    let place = Place::new().file("costs.toml", "costs = { finish = '200ms' }");
+    let config = ["--json", "--config", "costs.toml", "--bandwidth", "1Gbit/s"];
+    let run = |arguments: &[&str]| place.sim(&[arguments, &config].concat()).json();
+    let check = run(&["check", "web", "--trace", "web.trace"]);
+    let rows = run(&["predict", "--trace", "web.trace", "--policy", "stock"]);
+    for cost in ["total_s", "downtime_s"] {
+        assert_eq!(rows["rows"][0][cost], check["predicted"][cost]);
+    }
 }
 
 #[test]
 fn no_trace_is_left_where_nothing_was_sampled() {
     let place = Place::new().file("faulty.toml", common::FAULTY);
-    let ran = place.run(&[
-        "--host",
-        "sim:faulty.toml",
-        "check",
-        "pinned",
-        "--trace",
-        "x.trace",
-    ]);
-    assert!(
-        ran.status == 1 && ran.stderr.contains("x.trace was not written"),
-        "{}",
-        ran.all()
-    );
+    let ran = place.run(&["--host", "sim:faulty.toml", "check", "pinned", "--trace", "x.trace"]);
+    assert!(ran.status == 1 && ran.stderr.contains("x.trace was not written"), "{}", ran.all());
     assert!(!place.path("x.trace").exists());
 }

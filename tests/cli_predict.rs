@@ -1,4 +1,5 @@
 //! `xenmig predict`: rows for bandwidths × budgets × policies, against numbers done by hand.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
 
@@ -44,7 +45,8 @@ fn a_budget_that_has_room_for_everything_needs_no_live_round() {
 #[test]
 fn a_smaller_budget_needs_one_live_round() {
     // 1000 pages take 0.1 s; meanwhile 10 are dirtied, which take 1 ms.
-    let row = &predict(CURVE, &["--bandwidth", FAST, "--downtime", "10ms", "--policy", "budget"])[0];
+    let row =
+        &predict(CURVE, &["--bandwidth", FAST, "--downtime", "10ms", "--policy", "budget"])[0];
     close(&row["total_s"], 0.101);
     close(&row["downtime_s"], 0.001);
     close(&row["bytes"], 1010.0 * 4104.0);
@@ -79,7 +81,8 @@ fn the_deadline_ends_a_search_that_would_succeed_later() {
 fn stock_sends_the_few_that_are_left_once_more_before_it_stops() {
     // After the first round 10 pages are dirty, fewer than 50: they are sent live in 1 ms, and
     // what is dirtied meanwhile is the final set.
-    let row = &predict(CURVE, &["--bandwidth", FAST, "--downtime", "300ms", "--policy", "stock"])[0];
+    let row =
+        &predict(CURVE, &["--bandwidth", FAST, "--downtime", "300ms", "--policy", "stock"])[0];
     close(&row["downtime_s"], 0.1 * 1e-4);
     close(&row["total_s"], 0.1 + 0.001 + 0.1 * 1e-4);
     assert_eq!(row["rounds"].as_array().unwrap().len(), 3);
@@ -87,7 +90,8 @@ fn stock_sends_the_few_that_are_left_once_more_before_it_stops() {
 
 #[test]
 fn stock_stops_after_five_rounds_however_much_is_left() {
-    let row = &predict(CURVE, &["--bandwidth", SLOW, "--downtime", "300ms", "--policy", "stock"])[0];
+    let row =
+        &predict(CURVE, &["--bandwidth", SLOW, "--downtime", "300ms", "--policy", "stock"])[0];
     assert_eq!(row["converges"], true);
     close(&row["total_s"], 60.0);
     close(&row["downtime_s"], 10.0);
@@ -151,7 +155,8 @@ fn a_table_from_a_live_domain() {
 #[test]
 fn a_trace_gives_what_the_sample_gave() {
     let place = Place::new();
-    let bandwidth = ["--bandwidth", "10Gbit/s", "--json"];
+    let place = place.file("costs.toml", "costs = { finish = '200ms' }");
+    let bandwidth = ["--bandwidth", "10Gbit/s", "--json", "--config", "costs.toml"];
     let plan = ["--window", "3s", "--windows", "2"];
     let live = place.sim(&[&["predict", "db"], &bandwidth[..], &plan[..]].concat());
     place.sim(&[&["sample", "db", "--trace", "db.trace"], &plan[..]].concat());

@@ -1,4 +1,5 @@
 //! `xenmig sample`: what it shows, what it writes, and that it lets go when it has to.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
 

@@ -29,25 +29,14 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let manifest = env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let vendor_headers = Path::new(&manifest).join("../vendor-headers");
-    let vendored = |minor| Source::Vendored {
-        headers: vendor_headers.clone(),
-        minor,
-    };
+    let vendored = |minor| Source::Vendored { headers: vendor_headers.clone(), minor };
 
     let minor = match xen::find() {
         Some(xen) => {
             let minor = xen.minor;
-            write(
-                &out,
-                "bindings.rs",
-                &generate::bindings(&Source::Installed(&xen)),
-            );
+            write(&out, "bindings.rs", &generate::bindings(&Source::Installed(&xen)));
             write(&out, "vendored.rs", &generate::bindings(&vendored(minor)));
-            write(
-                &out,
-                "other.rs",
-                &generate::bindings(&vendored(other_minor(minor))),
-            );
+            write(&out, "other.rs", &generate::bindings(&vendored(other_minor(minor))));
             write_version(&out, minor, Some(&xen));
             xen.link();
             minor

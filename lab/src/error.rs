@@ -103,11 +103,7 @@ pub enum Error {
 
 fn tail(output: &str) -> String {
     let output = output.trim_end();
-    if output.is_empty() {
-        String::new()
-    } else {
-        format!(":\n{output}")
-    }
+    if output.is_empty() { String::new() } else { format!(":\n{output}") }
 }
 
 /// Adds what was tried to an I/O error.
@@ -118,9 +114,6 @@ pub(crate) trait Context<T> {
 
 impl<T, E: Into<std::io::Error>> Context<T> for std::result::Result<T, E> {
     fn context(self, what: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|e| Error::Io {
-            what: what(),
-            source: e.into(),
-        })
+        self.map_err(|e| Error::Io { what: what(), source: e.into() })
     }
 }

@@ -72,11 +72,7 @@ pub struct Frame {
 impl Frame {
     /// A frame of these parts.
     pub fn new(id: u32, kind: Kind, payload: impl Into<Vec<u8>>) -> Self {
-        Self {
-            id,
-            kind,
-            payload: payload.into(),
-        }
+        Self { id, kind, payload: payload.into() }
     }
 
     /// A frame whose payload is one number.
@@ -86,10 +82,7 @@ impl Frame {
 
     /// The payload as the number [`Frame::number`] put there.
     pub fn as_number(&self) -> Option<u32> {
-        self.payload
-            .get(..4)
-            .and_then(|b| b.try_into().ok())
-            .map(u32::from_le_bytes)
+        self.payload.get(..4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes)
     }
 
     /// Writes the frame in one `write_all`.
@@ -128,21 +121,12 @@ impl Frame {
         }
         let [i0, i1, i2, i3, kind, l0, l1, l2, l3] = header;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        let kind = Kind::from_byte(kind)
-            .filter(|_| length <= MAX_PAYLOAD)
-            .ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("bad frame header {header:02x?}"),
-                )
-            })?;
+        let kind = Kind::from_byte(kind).filter(|_| length <= MAX_PAYLOAD).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("bad frame header {header:02x?}"))
+        })?;
         let mut payload = vec![0; length];
         from.read_exact(&mut payload)?;
-        Ok(Some(Self {
-            id: u32::from_le_bytes([i0, i1, i2, i3]),
-            kind,
-            payload,
-        }))
+        Ok(Some(Self { id: u32::from_le_bytes([i0, i1, i2, i3]), kind, payload }))
     }
 }
 
@@ -236,9 +220,7 @@ mod tests {
     #[test]
     fn a_torn_or_foreign_stream_is_an_error() {
         let mut wire = Vec::new();
-        Frame::new(7, Kind::Stdout, *b"hello")
-            .write(&mut wire)
-            .unwrap();
+        Frame::new(7, Kind::Stdout, *b"hello").write(&mut wire).unwrap();
         wire.pop();
         assert!(Frame::read(&mut wire.as_slice()).is_err());
         assert!(Frame::read(&mut &[0xff; 20][..]).is_err());

@@ -14,9 +14,7 @@ fn a_hot_guest_migrates_and_its_memory_is_intact() {
         return;
     }
     let host = HostBuilder::new(XenVersion::V4_17).boot().unwrap();
-    let guest = host
-        .guest(&GuestSpec::new("hot", "hot:4000,2000".parse().unwrap()))
-        .unwrap();
+    let guest = host.guest(&GuestSpec::new("hot", "hot:4000,2000".parse().unwrap())).unwrap();
     let before = host.verify(&guest.name).unwrap();
     assert_eq!(before.pages, 4000 + 1024);
 
@@ -24,10 +22,7 @@ fn a_hot_guest_migrates_and_its_memory_is_intact() {
     let seconds = migration.elapsed.as_secs_f64();
     // Its 160 MiB at least once, and at most 5 rounds of 4000 pages more.
     let once = 160.0 * 1048576.0 / RATE as f64;
-    assert!(
-        (once..3.0 * once).contains(&seconds),
-        "{seconds} s, {once} s for one pass"
-    );
+    assert!((once..3.0 * once).contains(&seconds), "{seconds} s, {once} s for one pass");
     assert_ne!(host.domid(&guest.name).unwrap(), guest.domid);
 
     let after = host.verify(&guest.name).unwrap();
@@ -45,32 +40,20 @@ fn commands_files_signals_and_a_crash() {
     }
     let host = HostBuilder::new(XenVersion::V4_17).boot().unwrap();
 
-    let output = host
-        .run(["sh", "-c", "echo out; echo err >&2; exit 3"])
-        .unwrap();
+    let output = host.run(["sh", "-c", "echo out; echo err >&2; exit 3"]).unwrap();
     assert_eq!(
         (output.status, output.stdout(), output.stderr()),
         (Status::Exited(3), "out\n".into(), "err\n".into())
     );
-    assert!(matches!(
-        host.run(["no-such-program"]),
-        Err(Error::Start { .. })
-    ));
+    assert!(matches!(host.run(["no-such-program"]), Err(Error::Start { .. })));
     assert!(matches!(host.run_ok(["false"]), Err(Error::Command { .. })));
 
     let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i * 7) as u8).collect();
     host.push_bytes(&bytes, "/root/some/where", 0o750).unwrap();
     assert!(host.pull_bytes("/root/some/where").unwrap() == bytes);
-    assert_eq!(
-        host.run_ok(["stat", "-c", "%a", "/root/some/where"])
-            .unwrap()
-            .stdout(),
-        "750\n"
-    );
+    assert_eq!(host.run_ok(["stat", "-c", "%a", "/root/some/where"]).unwrap().stdout(), "750\n");
 
-    let mut first = host
-        .spawn(["sh", "-c", "echo ready; exec sleep 1000"])
-        .unwrap();
+    let mut first = host.spawn(["sh", "-c", "echo ready; exec sleep 1000"]).unwrap();
     let second = host.spawn(["sleep", "0.5"]).unwrap();
     assert_eq!(first.next_line().unwrap().as_deref(), Some("ready"));
     assert!(second.wait().unwrap().status.success());

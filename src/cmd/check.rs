@@ -19,19 +19,15 @@ use crate::session::Session;
 pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
     // The command line is read before a host is looked at.
     let bandwidth = args.bandwidth.as_deref();
-    let bandwidth = bandwidth
-        .map(|b| quantity::bandwidth("--bandwidth", b))
-        .transpose()?;
+    let bandwidth = bandwidth.map(|b| quantity::bandwidth("--bandwidth", b)).transpose()?;
     with_options(Settings::default(), args)?;
 
     let session = Session::open(global)?;
-    let found = match session.host.find(&args.domain) {
+    let found = match session.host().find(&args.domain) {
         Err(error) if error.kind() != Kind::NoSuchDomain => return Err(error),
         found => found,
     };
-    let name = found
-        .as_ref()
-        .map_or(args.domain.as_str(), |domain| domain.name.as_str());
+    let name = found.as_ref().map_or(args.domain.as_str(), |domain| domain.name.as_str());
     let settings = with_options(session.settings(name), args)?;
     let calibration = session.calibration();
     let options = Options {
@@ -45,13 +41,7 @@ pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
             session.prepare_to_sample()?;
             let mut bar = sampling::bar(domain, global);
             let mut progress = |done| bar.set(done);
-            check::check(
-                &*session.host,
-                domain,
-                &options,
-                &session.stop,
-                &mut progress,
-            )?
+            check::check(session.host(), domain, &options, &session.stop, &mut progress)?
         }
         Err(error) => Report::no_such_domain(&args.domain, error, &options),
     };

@@ -11,7 +11,7 @@ use crate::session::Session;
 
 pub fn run(global: &Global) -> Result<ExitCode> {
     let findings = match Session::open(global) {
-        Ok(session) => session.host.findings(),
+        Ok(session) => session.host().findings(),
         // That there is no Xen here is what the user wants to be told.
         Err(error) if matches!(error.kind(), Kind::NoXen | Kind::Permission) => {
             vec![unreachable(&error)]
@@ -29,11 +29,7 @@ pub fn run(global: &Global) -> Result<ExitCode> {
 
 fn unreachable(error: &Error) -> Finding {
     Finding {
-        what: if error.kind() == Kind::NoXen {
-            "xen"
-        } else {
-            "rights"
-        },
+        what: if error.kind() == Kind::NoXen { "xen" } else { "rights" },
         state: Health::Bad,
         found: error.to_string(),
         advice: error.advice().map(str::to_owned),

@@ -27,12 +27,7 @@ pub fn run(args: &Predict, global: &Global) -> Result<ExitCode> {
         from_trace(file, &asked, global)
     } else {
         // clap makes sure that there is one of the three.
-        from_domain(
-            args.domain.as_deref().unwrap_or_default(),
-            args,
-            &asked,
-            global,
-        )
+        from_domain(args.domain.as_deref().unwrap_or_default(), args, &asked, global)
     }
 }
 
@@ -42,10 +37,7 @@ fn from_curve(file: &Path, asked: &Asked, global: &Global) -> Result<ExitCode> {
     };
     let text = fs::read_to_string(file).map_err(|cause| named(Kind::Io, cause.into()))?;
     let curve = CurveFile::read(&text).map_err(|error| named(error.kind(), error.into()))?;
-    let known = Known {
-        settings: load(global)?.settings("", None),
-        calibration: None,
-    };
+    let known = Known { settings: load(global)?.settings("", None), calibration: None };
     let about = format!("Curve {}", file.display());
     asked.answer(&about, &Subject::from(&curve), &known, global)?;
     Ok(ExitCode::SUCCESS)
@@ -55,10 +47,7 @@ fn from_trace(file: &Path, asked: &Asked, global: &Global) -> Result<ExitCode> {
     let (sample, damage) = TraceReader::open(file)?.into_sample()?;
     let config = load(global)?;
     let settings = config.settings(&sample.domain.name, None);
-    let known = Known {
-        settings,
-        calibration: calibration(&config),
-    };
+    let known = Known { settings, calibration: calibration(&config) };
     asked.answer_sample(&sample, &known, global)?;
     // The answer rests on what could be read; that this was not all is still an error.
     damage.map_or(Ok(ExitCode::SUCCESS), Err)
@@ -67,24 +56,17 @@ fn from_trace(file: &Path, asked: &Asked, global: &Global) -> Result<ExitCode> {
 fn from_domain(name: &str, args: &Predict, asked: &Asked, global: &Global) -> Result<ExitCode> {
     sampling::with_options(SamplingSettings::default(), &args.sampling)?;
     let session = Session::open(global)?;
-    let domain = session.host.find(name)?;
+    let domain = session.host().find(name)?;
     let mut settings = session.settings(&domain.name);
     settings.sampling = sampling::with_options(settings.sampling, &args.sampling)?;
-    let known = Known {
-        settings,
-        calibration: session.calibration(),
-    };
+    let known = Known { settings, calibration: session.calibration() };
     let plan = asked.plan(&domain, &known)?;
 
     let sample = sampling::take(&session, &domain, &plan, global)?;
     sampling::explain_end(&sample);
     asked.answer_sample(&sample, &known, global)?;
     let interrupted = sample.ended() == Ended::Interrupted;
-    Ok(if interrupted {
-        exit::interrupted()
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if interrupted { exit::interrupted() } else { ExitCode::SUCCESS })
 }
 
 fn load(global: &Global) -> Result<Config> {
@@ -100,9 +82,7 @@ struct Known {
 impl Known {
     /// What the hosts add.
     fn costs(&self) -> Costs {
-        self.settings
-            .costs
-            .over(self.calibration.map_or_else(Costs::default, |c| c.costs))
+        self.settings.costs.over(self.calibration.map_or_else(Costs::default, |c| c.costs))
     }
 }
 
@@ -125,11 +105,7 @@ impl Asked {
         };
         let both = || vec![Policy::Stock, Policy::Budget];
         Ok(Self {
-            bandwidths: args
-                .bandwidth
-                .iter()
-                .map(bandwidth)
-                .collect::<Result<_>>()?,
+            bandwidths: args.bandwidth.iter().map(bandwidth).collect::<Result<_>>()?,
             budgets: args.downtime.iter().map(budget).collect::<Result<_>>()?,
             policies: match args.policy.as_slice() {
                 [] => both(),
@@ -142,10 +118,7 @@ impl Asked {
     /// The bandwidths that were asked for, or else the one that is known.
     fn bandwidths(&self, known: &Known) -> Result<Vec<BytesPerSecond>> {
         let learnt = known.calibration.map(|calibration| calibration.bandwidth);
-        match (
-            self.bandwidths.as_slice(),
-            known.settings.bandwidth.or(learnt),
-        ) {
+        match (self.bandwidths.as_slice(), known.settings.bandwidth.or(learnt)) {
             ([], None) => Err(Error::new(Kind::Usage, "the link's bandwidth is not known")
                 .hint("give --bandwidth, as 10Gbit/s, or set link.bandwidth in the configuration")),
             ([], Some(bandwidth)) => Ok(vec![bandwidth]),
@@ -157,18 +130,10 @@ impl Asked {
     fn plan(&self, domain: &Domain, known: &Known) -> Result<Plan> {
         let guest = Guest::from(domain);
         let first_round = |bandwidth: &BytesPerSecond| {
-            let link = Link {
-                bandwidth: *bandwidth,
-                format: Format::XEN,
-                costs: known.costs(),
-            };
+            let link = Link { bandwidth: *bandwidth, format: Format::XEN, costs: known.costs() };
             link.round_s(&guest.everything(), guest.p2m_size)
         };
-        let longest = self
-            .bandwidths(known)?
-            .iter()
-            .map(first_round)
-            .fold(0.0, f64::max);
+        let longest = self.bandwidths(known)?.iter().map(first_round).fold(0.0, f64::max);
         let longest = Duration::try_from_secs_f64(longest).ok();
         Ok(known.settings.sampling.plan_for(longest))
     }
@@ -182,12 +147,7 @@ impl Asked {
         })?;
         let about = format!("{}, {} windows", output::text::about(domain), curves.len());
         let (guest, costs) = (Guest::from(domain), known.costs());
-        let subject = Subject {
-            guest,
-            format: Format::XEN,
-            costs,
-            curve,
-        };
+        let subject = Subject { guest, format: Format::XEN, costs, curve };
         self.answer(&about, &subject, known, global)
     }
 

@@ -17,7 +17,7 @@ fn read<T: FromStr<Err: std::fmt::Display>>(option: &str, text: &str) -> Result<
 /// A duration above zero.
 pub fn time(option: &str, text: &str) -> Result<Duration> {
     match parse_duration(text) {
-        Ok(time) if time.is_zero() => Err(wrong(option, &"a time above 0 is needed")),
+        Ok(time) if time.is_zero() => Err(wrong(option, &format!("`{text}` is not above 0"))),
         other => other.map_err(|cause| wrong(option, &cause)),
     }
 }
@@ -26,9 +26,7 @@ pub fn time(option: &str, text: &str) -> Result<Duration> {
 pub fn time_limit(option: &str, text: &str) -> Result<Option<Duration>> {
     match text {
         "unlimited" => Ok(None),
-        text => parse_duration(text)
-            .map(Some)
-            .map_err(|cause| wrong(option, &cause)),
+        text => parse_duration(text).map(Some).map_err(|cause| wrong(option, &cause)),
     }
 }
 

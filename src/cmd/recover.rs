@@ -10,17 +10,14 @@ use crate::session::Session;
 
 pub fn run(global: &Global) -> Result<ExitCode> {
     let session = Session::open(global)?;
-    let recovered = session.host.recover()?;
+    let recovered = session.host().recover()?;
     output::print(&if global.json {
         output::json::recover(&recovered)?
     } else {
         output::text::recover(&recovered, Style::stdout())
     })?;
     if let Some(dirty) = recovered.iter().find(|recovered| !recovered.clean) {
-        let what = format!(
-            "domain {} could not be cleaned: {}",
-            dirty.domid, dirty.what
-        );
+        let what = format!("domain {} could not be cleaned: {}", dirty.domid, dirty.what);
         return Err(Error::new(Kind::Busy, what).hint("run `xenmig recover` again later"));
     }
     Ok(ExitCode::SUCCESS)

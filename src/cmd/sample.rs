@@ -16,13 +16,10 @@ const RANGES: usize = 10;
 
 pub fn run(args: &Sample, global: &Global) -> Result<ExitCode> {
     let session = Session::open(global)?;
-    let domain = session.host.find(&args.domain)?;
+    let domain = session.host().find(&args.domain)?;
     let settings = session.config.settings(&domain.name, None).sampling;
     let plan = sampling::with_options(settings, &args.sampling)?.plan;
-    let plan = Plan {
-        bitmap: args.bitmap,
-        ..plan
-    };
+    let plan = Plan { bitmap: args.bitmap, ..plan };
     let trace = Trace::create(args.trace.as_deref(), &domain, &plan)?;
 
     let sample = sampling::take(&session, &domain, &plan, global)?;
@@ -35,9 +32,5 @@ pub fn run(args: &Sample, global: &Global) -> Result<ExitCode> {
     })?;
     trace.write(&sample)?;
     let interrupted = sample.ended() == Ended::Interrupted;
-    Ok(if interrupted {
-        exit::interrupted()
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if interrupted { exit::interrupted() } else { ExitCode::SUCCESS })
 }

@@ -19,11 +19,7 @@ pub fn with_options(
 ) -> Result<SamplingSettings> {
     if let Some(window) = &options.window {
         let window = quantity::time("--window", window)?;
-        (
-            settings.plan.window,
-            settings.min_window,
-            settings.max_window,
-        ) = (window, window, window);
+        (settings.plan.window, settings.min_window, settings.max_window) = (window, window, window);
     }
     settings.plan.windows = options.windows.unwrap_or(settings.plan.windows);
     Ok(settings)
@@ -33,18 +29,12 @@ pub fn with_options(
 pub fn take(session: &Session, domain: &Domain, plan: &Plan, global: &Global) -> Result<Sample> {
     session.prepare_to_sample()?;
     let mut bar = bar(domain, global);
-    dirty::sample(&*session.host, domain, plan, &session.stop, &mut |done| {
-        bar.set(done)
-    })
+    dirty::sample(session.host(), domain, plan, &session.stop, &mut |done| bar.set(done))
 }
 
 /// The bar for sampling `domain`.
 pub fn bar(domain: &Domain, global: &Global) -> Progress {
-    let name = if domain.name.is_empty() {
-        domain.id.to_string()
-    } else {
-        domain.name.clone()
-    };
+    let name = if domain.name.is_empty() { domain.id.to_string() } else { domain.name.clone() };
     Progress::new(format!("sampling {name}"), !global.quiet)
 }
 
@@ -54,9 +44,7 @@ pub struct Trace(Option<TraceWriter>);
 
 impl Trace {
     pub fn create(path: Option<&Path>, domain: &Domain, plan: &Plan) -> Result<Self> {
-        path.map(|path| TraceWriter::create(path, domain, plan))
-            .transpose()
-            .map(Self)
+        path.map(|path| TraceWriter::create(path, domain, plan)).transpose().map(Self)
     }
 
     pub fn write(self, sample: &Sample) -> Result<()> {

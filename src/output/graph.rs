@@ -21,26 +21,17 @@ pub fn curve(points: &[(f64, f64)], style: Style) -> Vec<String> {
         vec![show_duration(time), count(pages)]
     };
     let labels = align(&shown.iter().map(cells).collect::<Vec<_>>(), 2, 0);
-    let bars = shown
-        .iter()
-        .map(|point| bar(point.1 / most.max(1.0), style.unicode));
-    let lines = labels
-        .into_iter()
-        .zip(bars)
-        .map(|(label, bar)| match bar.as_str() {
-            "" => label,
-            bar => format!("{label}  {}", style.bar(bar)),
-        });
+    let bars = shown.iter().map(|point| bar(point.1 / most.max(1.0), style.unicode));
+    let lines = labels.into_iter().zip(bars).map(|(label, bar)| match bar.as_str() {
+        "" => label,
+        bar => format!("{label}  {}", style.bar(bar)),
+    });
     lines.collect()
 }
 
 /// At most [`LINES`] of the points, evenly from the end, without (0, 0).
 fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let points: Vec<_> = points
-        .iter()
-        .copied()
-        .filter(|point| point.0 > 0.0)
-        .collect();
+    let points: Vec<_> = points.iter().copied().filter(|point| point.0 > 0.0).collect();
     let step = points.len().div_ceil(LINES).max(1);
     let mut shown: Vec<_> = points.into_iter().rev().step_by(step).collect();
     shown.reverse();
@@ -63,8 +54,8 @@ mod tests {
     #[test]
     fn bars_are_in_proportion() {
         let lines = curve(&[(0.0, 0.0), (0.1, 500.0), (1.0, 1000.0)], Style::PLAIN);
-        assert_eq!(lines[0], format!("   100 ms    500  {}", "#".repeat(24)));
-        assert_eq!(lines[1], format!("   1.00 s  1,000  {}", "#".repeat(48)));
+        assert_eq!(lines[0], format!("  100 ms    500  {}", "#".repeat(24)));
+        assert_eq!(lines[1], format!("  1.00 s  1,000  {}", "#".repeat(48)));
         assert_eq!(bar(0.5, true), "█".repeat(24));
         assert_eq!(bar(1.0 / (48.0 * 8.0), true), "▏");
     }

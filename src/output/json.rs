@@ -17,10 +17,7 @@ pub fn predict(rows: &[Row]) -> Result<String> {
         schema: &'static str,
         rows: &'a [Row],
     }
-    text(&Document {
-        schema: "xenmig.predict/1",
-        rows,
-    })
+    text(&Document { schema: "xenmig.predict/1", rows })
 }
 
 /// `xenmig.doctor/1`
@@ -30,10 +27,7 @@ pub fn doctor(findings: &[Finding]) -> Result<String> {
         schema: &'static str,
         findings: &'a [Finding],
     }
-    text(&Document {
-        schema: "xenmig.doctor/1",
-        findings,
-    })
+    text(&Document { schema: "xenmig.doctor/1", findings })
 }
 
 /// `xenmig.recover/1`
@@ -43,10 +37,7 @@ pub fn recover(recovered: &[Recovered]) -> Result<String> {
         schema: &'static str,
         recovered: &'a [Recovered],
     }
-    text(&Document {
-        schema: "xenmig.recover/1",
-        recovered,
-    })
+    text(&Document { schema: "xenmig.recover/1", recovered })
 }
 
 /// `xenmig.sample/1`
@@ -117,11 +108,7 @@ impl<'a> WindowFacts<'a> {
     fn of(window: &'a Window) -> Self {
         Self {
             ended: window.ended,
-            curve: window
-                .points
-                .iter()
-                .map(|(at, dirty)| (at.as_secs_f64(), dirty.0))
-                .collect(),
+            curve: window.points.iter().map(|(at, dirty)| (at.as_secs_f64(), dirty.0)).collect(),
             vcpu_utilisation: &window.vcpu_utilisation,
             host_cpu_utilisation: window.host_cpu_utilisation,
         }
@@ -164,10 +151,7 @@ impl HotFacts {
 pub fn text(document: &impl Serialize) -> Result<String> {
     let mut text = Vec::new();
     document
-        .serialize(&mut Serializer::with_formatter(
-            &mut text,
-            Layout::default(),
-        ))
+        .serialize(&mut Serializer::with_formatter(&mut text, Layout::default()))
         .map_err(|cause| Error::new(Kind::Internal, "cannot write the answer").because(cause))?;
     text.push(b'\n');
     Ok(String::from_utf8_lossy(&text).into_owned())

@@ -23,21 +23,13 @@ impl Layout {
 impl Formatter for Layout {
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
         self.arrays += 1;
-        if self.inner() {
-            out.write_all(b"[")
-        } else {
-            self.pretty.begin_array(out)
-        }
+        if self.inner() { out.write_all(b"[") } else { self.pretty.begin_array(out) }
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
         let inner = self.inner();
         self.arrays -= 1;
-        if inner {
-            out.write_all(b"]")
-        } else {
-            self.pretty.end_array(out)
-        }
+        if inner { out.write_all(b"]") } else { self.pretty.end_array(out) }
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> Result<()> {
@@ -49,27 +41,15 @@ impl Formatter for Layout {
     }
 
     fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
-        if self.inner() {
-            Ok(())
-        } else {
-            self.pretty.end_array_value(out)
-        }
+        if self.inner() { Ok(()) } else { self.pretty.end_array_value(out) }
     }
 
     fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
-        if self.inner() {
-            out.write_all(b"{ ")
-        } else {
-            self.pretty.begin_object(out)
-        }
+        if self.inner() { out.write_all(b"{ ") } else { self.pretty.begin_object(out) }
     }
 
     fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
-        if self.inner() {
-            out.write_all(b" }")
-        } else {
-            self.pretty.end_object(out)
-        }
+        if self.inner() { out.write_all(b" }") } else { self.pretty.end_object(out) }
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> Result<()> {
@@ -85,10 +65,6 @@ impl Formatter for Layout {
     }
 
     fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
-        if self.inner() {
-            Ok(())
-        } else {
-            self.pretty.end_object_value(out)
-        }
+        if self.inner() { Ok(()) } else { self.pretty.end_object_value(out) }
     }
 }

@@ -26,18 +26,12 @@ impl Style {
     fn of(terminal: bool) -> Self {
         let set = |name| var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = var_os("TERM").is_some_and(|term| term == "dumb");
-        Self {
-            colour: terminal && !set("NO_COLOR") && !dumb,
-            unicode: locale_is_utf8(),
-        }
+        Self { colour: terminal && !set("NO_COLOR") && !dumb, unicode: locale_is_utf8() }
     }
 
     /// No decoration at all.
     #[cfg(test)]
-    pub const PLAIN: Self = Self {
-        colour: false,
-        unicode: false,
-    };
+    pub const PLAIN: Self = Self { colour: false, unicode: false };
 
     pub fn good(self, text: &str) -> String {
         self.paint(text, AnsiColor::Green.on_default().bold())
@@ -74,13 +68,8 @@ impl Style {
 
 /// As POSIX has it: the first of these that is set decides.
 fn locale_is_utf8() -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .filter_map(var_os);
-    let decides = locale
-        .into_iter()
-        .find(|value| !value.is_empty())
-        .unwrap_or_default();
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(var_os);
+    let decides = locale.into_iter().find(|value| !value.is_empty()).unwrap_or_default();
     let name = decides.to_string_lossy().to_ascii_lowercase();
     name.ends_with("utf-8") || name.ends_with("utf8")
 }

@@ -13,18 +13,10 @@ pub fn align(rows: &[Vec<String>], indent: usize, left: usize) -> Vec<String> {
     };
     let widths: Vec<_> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(at, (cell, width))| {
-                let space = " ".repeat(width - visible(cell));
-                if at < left {
-                    format!("{cell}{space}")
-                } else {
-                    format!("{space}{cell}")
-                }
-            });
+        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, width))| {
+            let space = " ".repeat(width - visible(cell));
+            if at < left { format!("{cell}{space}") } else { format!("{space}{cell}") }
+        });
         let line = cells.collect::<Vec<_>>().join("  ");
         format!("{:indent$}{}", "", line.trim_end())
     };
@@ -95,10 +87,7 @@ mod tests {
     fn lines_stay_within_the_width() {
         let text = "word ".repeat(60);
         let lines = wrap(&text, 8);
-        assert!(
-            lines.len() > 1 && lines.iter().all(|line| line.len() <= WIDTH - 8),
-            "{lines:?}"
-        );
+        assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= WIDTH - 8), "{lines:?}");
         assert_eq!(lines.join(" "), text.trim());
         assert_eq!(wrap("", 0), [""]);
     }

@@ -1,5 +1,6 @@
 //! Runs the program as a user would, in a directory of its own, on a simulated host.
 #![allow(dead_code, reason = "no test file uses all of it")]
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,9 +19,7 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-        }
+        Self { directory: tempfile::tempdir().unwrap() }
     }
 
     /// A file in it.
@@ -81,11 +80,7 @@ impl Ran {
         let output = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        Self {
-            status: output.status.code().unwrap_or(-1),
-            stdout,
-            stderr,
-        }
+        Self { status: output.status.code().unwrap_or(-1), stdout, stderr }
     }
 
     /// Everything, for a snapshot.
@@ -119,8 +114,5 @@ impl Ran {
 /// The codes of a check's reasons.
 pub fn codes(check: &Value) -> Vec<&str> {
     let reasons = check["reasons"].as_array().unwrap();
-    reasons
-        .iter()
-        .map(|reason| reason["code"].as_str().unwrap())
-        .collect()
+    reasons.iter().map(|reason| reason["code"].as_str().unwrap()).collect()
 }

@@ -3,13 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
-const PACKAGES: [&str; 5] = [
-    "xencontrol",
-    "xenguest",
-    "xenlight",
-    "xentoollog",
-    "xenstore",
-];
+const PACKAGES: [&str; 5] = ["xencontrol", "xenguest", "xenlight", "xentoollog", "xenstore"];
 const OLDEST_MINOR: u32 = 14;
 const NEWEST_MINOR: u32 = 20;
 
@@ -27,10 +21,7 @@ pub fn find() -> Option<Xen> {
     }
     let mut libraries = Vec::new();
     for package in PACKAGES {
-        match pkg_config::Config::new()
-            .cargo_metadata(false)
-            .probe(package)
-        {
+        match pkg_config::Config::new().cargo_metadata(false).probe(package) {
             Ok(library) => libraries.push(library),
             // No package at all is the ordinary case of a machine without Xen.
             Err(_) if libraries.is_empty() => return None,
@@ -47,11 +38,7 @@ pub fn find() -> Option<Xen> {
             include_paths.push(path.clone());
         }
     }
-    Some(Xen {
-        minor,
-        include_paths,
-        libraries,
-    })
+    Some(Xen { minor, include_paths, libraries })
 }
 
 fn minor_of(version: &str) -> u32 {

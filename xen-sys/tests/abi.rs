@@ -21,11 +21,7 @@ mod against_installed {
     fn vendor_headers_declare_the_installed_abi() {
         let installed = Declarations::parse(INSTALLED);
         let found = differences(&installed, &Declarations::parse(VENDORED));
-        println!(
-            "{} declarations of Xen {} compared",
-            installed.len(),
-            xen_sys::BUILT_FOR
-        );
+        println!("{} declarations of Xen {} compared", installed.len(), xen_sys::BUILT_FOR);
         assert!(installed.len() > 200, "only {} found", installed.len());
         assert!(found.is_empty(), "{}", found.join("\n"));
     }
@@ -33,11 +29,7 @@ mod against_installed {
     #[test]
     fn another_version_is_told_apart() {
         let found = differences(&Declarations::parse(INSTALLED), &Declarations::parse(OTHER));
-        for name in [
-            "xc_shadow_control",
-            "xc_logdirty_control",
-            "libxl_domain_config",
-        ] {
+        for name in ["xc_shadow_control", "xc_logdirty_control", "libxl_domain_config"] {
             assert!(
                 found.iter().any(|difference| difference.contains(name)),
                 "{name} differs, but is not among:\n{}",
@@ -51,15 +43,9 @@ mod against_installed {
     fn a_slip_is_noticed() {
         for (right, wrong) in [
             // a constant's value
-            (
-                "XEN_DOMCTL_SHADOW_OP_PEEK: u32 = 12",
-                "XEN_DOMCTL_SHADOW_OP_PEEK: u32 = 13",
-            ),
+            ("XEN_DOMCTL_SHADOW_OP_PEEK: u32 = 12", "XEN_DOMCTL_SHADOW_OP_PEEK: u32 = 13"),
             // an enumerator's value
-            (
-                "XTL_ERROR: xentoollog_level = 8",
-                "XTL_ERROR: xentoollog_level = 7",
-            ),
+            ("XTL_ERROR: xentoollog_level = 8", "XTL_ERROR: xentoollog_level = 7"),
             // a constant that is missing
             ("pub const XGS_POLICY_ABORT: i32 = -1;", ""),
             // a field's type
@@ -67,10 +53,7 @@ mod against_installed {
             // a field's name: two of one type in the wrong order look like this
             ("pub tot_pages: u64", "pub max_page: u64"),
             // a size, an alignment, an offset
-            (
-                "size_of::<save_callbacks>() - 56usize",
-                "size_of::<save_callbacks>() - 64usize",
-            ),
+            ("size_of::<save_callbacks>() - 56usize", "size_of::<save_callbacks>() - 64usize"),
             (
                 "align_of::<xen_domctl_getvcpuinfo>() - 8usize",
                 "align_of::<xen_domctl_getvcpuinfo>() - 4usize",
@@ -86,27 +69,18 @@ mod against_installed {
                 "pub type xen_pfn_t = ::core::ffi::c_uint",
             ),
             // a parameter, a result, a function that is missing
-            (
-                "sched_id: *mut ::core::ffi::c_int",
-                "sched_id: *mut ::core::ffi::c_long",
-            ),
+            ("sched_id: *mut ::core::ffi::c_int", "sched_id: *mut ::core::ffi::c_long"),
             (
                 "pub fn xs_close(xsh: *mut xs_handle);",
                 "pub fn xs_close(xsh: *mut xs_handle) -> bool;",
             ),
             ("pub fn xs_open(", "pub fn xs_open_it("),
             // a callback's parameter
-            (
-                "percent: ::core::ffi::c_int",
-                "percent: ::core::ffi::c_uint",
-            ),
+            ("percent: ::core::ffi::c_int", "percent: ::core::ffi::c_uint"),
         ] {
             assert!(VENDORED.contains(right), "the bindings lack {right:?}");
             let slipped = VENDORED.replacen(right, wrong, 1);
-            let found = differences(
-                &Declarations::parse(VENDORED),
-                &Declarations::parse(&slipped),
-            );
+            let found = differences(&Declarations::parse(VENDORED), &Declarations::parse(&slipped));
             assert!(!found.is_empty(), "{right:?} → {wrong:?} goes unnoticed");
         }
     }
@@ -116,10 +90,7 @@ mod against_installed {
     fn parameter_names_do_not_matter() {
         let renamed = VENDORED.replace("xsh: *mut xs_handle", "h: *mut xs_handle");
         assert_ne!(renamed, VENDORED);
-        let found = differences(
-            &Declarations::parse(VENDORED),
-            &Declarations::parse(&renamed),
-        );
+        let found = differences(&Declarations::parse(VENDORED), &Declarations::parse(&renamed));
         assert!(found.is_empty(), "{}", found.join("\n"));
     }
 }

@@ -82,10 +82,7 @@ impl Options<'_> {
         let learnt = self.calibration.map(|calibration| calibration.bandwidth);
         let given = self.bandwidth.map(|rate| (rate, BandwidthSource::Given));
         given
-            .or(self
-                .settings
-                .bandwidth
-                .map(|rate| (rate, BandwidthSource::Configuration)))
+            .or(self.settings.bandwidth.map(|rate| (rate, BandwidthSource::Configuration)))
             .or(learnt.map(|rate| (rate, BandwidthSource::EarlierMigrations)))
     }
 
@@ -93,24 +90,16 @@ impl Options<'_> {
     #[must_use]
     pub fn link(&self) -> Option<Link> {
         let (bandwidth, _) = self.link_bandwidth()?;
-        let learnt = self
-            .calibration
-            .map_or_else(Costs::default, |calibration| calibration.costs);
+        let learnt = self.calibration.map_or_else(Costs::default, |calibration| calibration.costs);
         let costs = self.settings.costs.over(learnt);
-        Some(Link {
-            bandwidth,
-            format: Format::XEN,
-            costs,
-        })
+        Some(Link { bandwidth, format: Format::XEN, costs })
     }
 
     /// How to sample `domain`: see [`crate::config::SamplingSettings::plan_for`].
     #[must_use]
     pub fn plan(&self, domain: &Domain) -> Plan {
         let guest = Guest::from(domain);
-        let first = self
-            .link()
-            .map(|link| link.round_s(&guest.everything(), guest.p2m_size));
+        let first = self.link().map(|link| link.round_s(&guest.everything(), guest.p2m_size));
         let first = first.and_then(|s| Duration::try_from_secs_f64(s).ok());
         self.settings.sampling.plan_for(first)
     }
@@ -135,11 +124,9 @@ pub fn check(
 ) -> Result<Report> {
     match Known::gather(host, domain) {
         Ok(known) => known.check(host, options, stop, progress),
-        Err(error) if error.kind() == Kind::NoSuchDomain => Ok(Report::no_such_domain(
-            &domain.id.to_string(),
-            &error,
-            options,
-        )),
+        Err(error) if error.kind() == Kind::NoSuchDomain => {
+            Ok(Report::no_such_domain(&domain.id.to_string(), &error, options))
+        }
         Err(error) => Err(error),
     }
 }
@@ -163,12 +150,7 @@ impl Known {
             }
         };
         let transfer = host.transfer(domain.id)?;
-        Ok(Self {
-            domain: domain.clone(),
-            setup,
-            transfer,
-            host: host.info()?,
-        })
+        Ok(Self { domain: domain.clone(), setup, transfer, host: host.info()? })
     }
 
     fn check(
@@ -211,11 +193,7 @@ impl Known {
         let facts = self.facts(options, Sampling::Taken(&sample), prediction.as_ref());
         let judgement = gate::judge(&facts);
         let curve = Curve::mean(&curves);
-        Ok(Report {
-            curve,
-            prediction,
-            ..report(self, judgement, Some(sample))
-        })
+        Ok(Report { curve, prediction, ..report(self, judgement, Some(sample)) })
     }
 
     fn facts<'a>(
@@ -231,6 +209,8 @@ impl Known {
             host: &self.host,
             sampling,
             bandwidth: options.link_bandwidth().map(|(rate, _)| rate),
+            fixed_costs_known: options.calibration.is_some()
+                || options.settings.costs.finish.is_some(),
             prediction,
             budget: &options.settings.budget,
             thresholds: &options.settings.thresholds,
@@ -247,9 +227,7 @@ impl Known {
     /// sample says that it went, or it did so after the last window, which no check can exclude.
     fn look_again(&mut self, host: &dyn Host) -> Result<()> {
         let id = self.domain.id;
-        let now = host
-            .domain(id)
-            .and_then(|domain| Ok((domain, host.transfer(id)?)));
+        let now = host.domain(id).and_then(|domain| Ok((domain, host.transfer(id)?)));
         match now {
             Ok((domain, transfer)) => {
                 self.domain = domain;

@@ -43,12 +43,7 @@ pub struct Error {
 impl Error {
     /// An error of `kind`; `what` says what was tried and what happened, with no full stop.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self {
-            kind,
-            what: what.into(),
-            hint: None,
-            source: None,
-        }
+        Self { kind, what: what.into(), hint: None, source: None }
     }
 
     /// The same error with the one underneath it.

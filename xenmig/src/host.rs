@@ -342,12 +342,9 @@ pub trait Host {
         if let Ok(id) = name.parse::<u16>() {
             return self.domain(DomId(id));
         }
-        self.domains()?
-            .into_iter()
-            .find(|domain| domain.name == name)
-            .ok_or_else(|| {
-                Error::new(Kind::NoSuchDomain, format!("there is no domain `{name}`"))
-                    .hint("`xl list` shows the domains of this host")
-            })
+        self.domains()?.into_iter().find(|domain| domain.name == name).ok_or_else(|| {
+            Error::new(Kind::NoSuchDomain, format!("there is no domain `{name}`"))
+                .hint("`xl list` shows the domains of this host")
+        })
     }
 }

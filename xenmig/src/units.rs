@@ -109,9 +109,7 @@ impl BytesPerSecond {
 /// Splits `12.5MiB` into 12.5 and `MiB`.
 fn split(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let number: f64 = text[..end].parse().ok()?;
     Some((number, text[end..].trim()))
 }
@@ -280,24 +278,15 @@ mod tests {
         assert_eq!(parse_duration("300ms").unwrap(), Duration::from_millis(300));
         assert_eq!(parse_duration("2s").unwrap(), Duration::from_secs(2));
         assert_eq!("10Gbit/s".parse::<BytesPerSecond>().unwrap().get(), 1.25e9);
-        assert_eq!(
-            "1GiB/s".parse::<BytesPerSecond>().unwrap().get(),
-            1_073_741_824.0
-        );
-        assert_eq!(
-            "125000000B/s".parse::<BytesPerSecond>().unwrap().get(),
-            125e6
-        );
+        assert_eq!("1GiB/s".parse::<BytesPerSecond>().unwrap().get(), 1_073_741_824.0);
+        assert_eq!("125000000B/s".parse::<BytesPerSecond>().unwrap().get(), 125e6);
         assert_eq!("4GiB".parse::<Bytes>().unwrap(), Bytes(4 << 30));
     }
 
     #[test]
     fn a_wrong_unit_is_an_error_that_gives_an_example() {
         let error = "10Gbps".parse::<BytesPerSecond>().unwrap_err().to_string();
-        assert!(
-            error.contains("`10Gbps`") && error.contains("10Gbit/s"),
-            "{error}"
-        );
+        assert!(error.contains("`10Gbps`") && error.contains("10Gbit/s"), "{error}");
         for bad in ["", "300", "-1s", "ms", "1e400s", "nan s", "..s"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
@@ -311,9 +300,6 @@ mod tests {
         assert_eq!(show_duration(Duration::from_micros(83_100)), "83.1 ms");
         assert_eq!(show_duration(Duration::from_secs(750)), "12.5 min");
         assert_eq!(Bytes(160 << 20).to_string(), "160 MiB");
-        assert_eq!(
-            "10Gbit/s".parse::<BytesPerSecond>().unwrap().to_string(),
-            "10.0 Gbit/s"
-        );
+        assert_eq!("10Gbit/s".parse::<BytesPerSecond>().unwrap().to_string(), "10.0 Gbit/s");
     }
 }

@@ -116,10 +116,7 @@ fn what_is_past_the_end_is_not_there() {
 #[test]
 fn an_empty_bitmap_has_nothing() {
     let empty = Bitmap::new(Pages(0));
-    assert_eq!(
-        (empty.count(), empty.runs().len(), empty.iter().count()),
-        (Pages(0), 0, 0)
-    );
+    assert_eq!((empty.count(), empty.runs().len(), empty.iter().count()), (Pages(0), 0, 0));
     assert!(empty.is_empty());
 }
 

@@ -12,7 +12,7 @@ fn parse(text: &str) -> Config {
 }
 
 fn refused(text: &str) -> Error {
-    let error = Config::parse(text, Path::new("test.toml")).unwrap_err();
+    let error = Config::parse(text, Path::new("test.toml")).expect_err(text);
     assert_eq!(error.kind(), Kind::Usage, "{error}");
     error
 }
@@ -46,24 +46,13 @@ fn the_sample_file_uncommented_has_the_defaults() {
 #[test]
 fn the_sample_file_has_every_key() {
     let text = sample();
-    for section in [
-        "link",
-        "budget",
-        "sample",
-        "thresholds",
-        "costs",
-        "xen",
-        "paths",
-    ] {
+    for section in ["link", "budget", "sample", "thresholds", "costs", "xen", "paths"] {
         let (_, rest) = text.split_once(&format!("\n[{section}]")).expect(section);
         let body = rest.split("\n[").next().unwrap_or_default();
         let error = refused(&format!("[{section}]\nzzzzzz = 1"));
         let known = error.advice().expect("it lists what is known here");
         for key in known.trim_start_matches("known here: ").split(", ") {
-            assert!(
-                body.contains(&format!("\n{key} = ")),
-                "[{section}] lacks {key}"
-            );
+            assert!(body.contains(&format!("\n{key} = ")), "[{section}] lacks {key}");
         }
     }
 }
@@ -78,30 +67,18 @@ fn the_sample_file_as_it_is_changes_nothing() {
 #[test]
 fn an_unknown_key_is_named_with_its_path_its_line_and_the_nearest_known_one() {
     let error = refused("[budget]\ntotal = \"9s\"\ndowntme = \"300ms\"\n");
-    assert_eq!(
-        error.to_string(),
-        "test.toml, line 3: there is no key `budget.downtme`"
-    );
+    assert_eq!(error.to_string(), "test.toml, line 3: there is no key `budget.downtme`");
     assert_eq!(error.advice(), Some("did you mean `budget.downtime`?"));
 
     let error = refused("[sampel]\nwindow = \"1s\"\n");
-    assert_eq!(
-        error.to_string(),
-        "test.toml, line 1: there is no key `sampel`"
-    );
+    assert_eq!(error.to_string(), "test.toml, line 1: there is no key `sampel`");
     assert_eq!(error.advice(), Some("did you mean `sample`?"));
 
     let nested =
         "[[domain]]\nname = \"a\"\n[[domain]]\nname = \"b\"\n[domain.sample]\nwindws = 3\n";
     let error = refused(nested);
-    assert_eq!(
-        error.to_string(),
-        "test.toml, line 6: there is no key `domain.sample.windws`"
-    );
-    assert_eq!(
-        error.advice(),
-        Some("did you mean `domain.sample.windows`?")
-    );
+    assert_eq!(error.to_string(), "test.toml, line 6: there is no key `domain.sample.windws`");
+    assert_eq!(error.advice(), Some("did you mean `domain.sample.windows`?"));
 
     let error = refused("link = { bandwith = \"1Gbit/s\" }\n");
     assert_eq!(error.advice(), Some("did you mean `link.bandwidth`?"));
@@ -113,30 +90,14 @@ fn an_unknown_key_is_named_with_its_path_its_line_and_the_nearest_known_one() {
 #[test]
 fn a_bad_value_is_refused_with_its_key_and_line() {
     for (text, key, says) in [
-        (
-            "[budget]\ndowntime = \"soon\"",
-            "`budget.downtime`",
-            "`soon` is not a duration",
-        ),
-        (
-            "\nlink.bandwidth = \"10Gbps\"",
-            "`link.bandwidth`",
-            "10Gbit/s",
-        ),
+        ("[budget]\ndowntime = \"soon\"", "`budget.downtime`", "`soon` is not a duration"),
+        ("\nlink.bandwidth = \"10Gbps\"", "`link.bandwidth`", "10Gbit/s"),
         ("[budget]\nbytes = 5", "`budget.bytes`", "string"),
         ("[sample]\nwindows = 0", "`sample.windows`", "nonzero"),
         ("[sample]\nratio = 1", "`sample.ratio`", "above 1"),
         ("[sample]\nwindow = \"0s\"", "`sample.window`", "above 0"),
-        (
-            "[thresholds]\nhost_cpu = 90",
-            "`thresholds.host_cpu`",
-            "from 0 to 1",
-        ),
-        (
-            "[thresholds]\nshared_storage = [\"[\"]",
-            "`thresholds.shared_storage`",
-            "pattern",
-        ),
+        ("[thresholds]\nhost_cpu = 90", "`thresholds.host_cpu`", "from 0 to 1"),
+        ("[thresholds]\nshared_storage = [\"[\"]", "`thresholds.shared_storage`", "pattern"),
         ("[costs]\nper_page_s = -1", "`costs.per_page_s`", "seconds"),
         ("[[target]]\nname = \"***\"", "`target.name`", "pattern"),
     ] {
@@ -175,12 +136,7 @@ const LAYERS: &str = r#"
 #[test]
 fn later_and_more_special_sections_win() {
     let config = parse(LAYERS);
-    let rate = |domain, target| {
-        config
-            .settings(domain, target)
-            .bandwidth
-            .map(|rate| rate.get())
-    };
+    let rate = |domain, target| config.settings(domain, target).bandwidth.map(|rate| rate.get());
     assert_eq!(rate("web", None), Some(1.25e9));
     assert_eq!(rate("web", Some("rack1-a")), Some(1.25e9));
     assert_eq!(rate("web", Some("rack2-a")), Some(125e6));
@@ -188,10 +144,7 @@ fn later_and_more_special_sections_win() {
 
     let web = config.settings("web", None);
     assert_eq!(web.budget.downtime, Some(Duration::from_millis(500)));
-    assert_eq!(
-        (web.sampling.plan.windows, web.thresholds.host_cpu),
-        (3, 0.7)
-    );
+    assert_eq!((web.sampling.plan.windows, web.thresholds.host_cpu), (3, 0.7));
 
     let db = config.settings("db-1", None);
     assert_eq!(db.budget.downtime, Some(Duration::from_millis(200)));
@@ -199,14 +152,8 @@ fn later_and_more_special_sections_win() {
     assert_eq!(db.budget.bytes, Some(Bytes(8 << 30)));
 
     let batch = config.settings("db-batch1", None);
-    assert_eq!(
-        (batch.budget.downtime, batch.budget.bytes),
-        (None, Some(Bytes(8 << 30)))
-    );
-    assert_eq!(
-        (batch.sampling.plan.windows, batch.thresholds.host_cpu),
-        (5, 0.5)
-    );
+    assert_eq!((batch.budget.downtime, batch.budget.bytes), (None, Some(Bytes(8 << 30))));
+    assert_eq!((batch.sampling.plan.windows, batch.thresholds.host_cpu), (5, 0.5));
 }
 
 #[test]

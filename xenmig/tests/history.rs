@@ -63,10 +63,7 @@ impl Noise {
     }
 
     fn on(&mut self, s: f64) -> f64 {
-        self.state = self
-            .state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let unit = (self.state >> 33) as f64 / f64::from(1u32 << 31);
         nanos(s * (1.0 + self.share * (2.0 * unit - 1.0)))
     }
@@ -100,17 +97,12 @@ fn history(noise: f64) -> Vec<OutcomeRecord> {
         (524_288, 2_097_152, 150.0),
         (65_536, 1_044_480, 5_000.0),
     ];
-    guests
-        .map(|(pages, p2m, hot)| migrated(&link(), pages, p2m, hot, &mut noise))
-        .to_vec()
+    guests.map(|(pages, p2m, hot)| migrated(&link(), pages, p2m, hot, &mut noise)).to_vec()
 }
 
 #[track_caller]
 fn near(found: f64, real: f64, share: f64) {
-    assert!(
-        (found - real).abs() <= share * real,
-        "{found} is not within {share} of {real}"
-    );
+    assert!((found - real).abs() <= share * real, "{found} is not within {share} of {real}");
 }
 
 #[track_caller]
@@ -119,11 +111,7 @@ fn recovers(records: &[OutcomeRecord], share: f64) {
     let (costs, real) = (found.costs, link().costs);
     near(found.bandwidth.get(), link().bandwidth.get(), share);
     near(costs.start.as_secs_f64(), real.start.as_secs_f64(), share);
-    near(
-        costs.suspend_request.as_secs_f64(),
-        real.suspend_request.as_secs_f64(),
-        share,
-    );
+    near(costs.suspend_request.as_secs_f64(), real.suspend_request.as_secs_f64(), share);
     near(costs.finish.as_secs_f64(), real.finish.as_secs_f64(), share);
     // What a round costs besides its bytes is small beside the noise of a large one; what counts
     // is the sum for a guest.
@@ -159,11 +147,7 @@ fn calibrated_parameters_predict_the_outcome_they_came_from() {
     let records = history(0.03);
     let found = calibrate(&records, Some("host-b")).expect("there are outcomes");
     assert_eq!(found.from, records.len());
-    let link = Link {
-        bandwidth: found.bandwidth,
-        format: Format::XEN,
-        costs: found.costs,
-    };
+    let link = Link { bandwidth: found.bandwidth, format: Format::XEN, costs: found.costs };
     for (i, record) in records.iter().enumerate() {
         let hot = [8_000.0, 60.0, 20_000.0, 30_000.0, 150.0, 5_000.0][i];
         let (populated, p2m) = (record.populated_pages, record.p2m_pages);
@@ -218,10 +202,7 @@ fn store() -> (TempDir, OutcomeStore) {
 }
 
 fn numbered(at_unix_s: u64) -> OutcomeRecord {
-    OutcomeRecord {
-        at_unix_s,
-        ..history(0.0).remove(0)
-    }
+    OutcomeRecord { at_unix_s, ..history(0.0).remove(0) }
 }
 
 #[test]
@@ -252,10 +233,7 @@ fn a_killed_writer_costs_one_record_only() {
     store.append(&numbered(3)).unwrap();
     let read = store.read().unwrap();
     assert_eq!(read.records, [numbered(1), numbered(3)]);
-    assert_eq!(
-        (read.skipped[0].line, read.skipped[0].truncated),
-        (2, false)
-    );
+    assert_eq!((read.skipped[0].line, read.skipped[0].truncated), (2, false));
 }
 
 #[test]
@@ -270,11 +248,7 @@ fn corrupt_lines_are_skipped_and_told_by_number() {
     assert_eq!(read.records.len(), 2);
     let lines: Vec<_> = read.skipped.iter().map(|skipped| skipped.line).collect();
     assert_eq!(lines, [2, 3]);
-    assert!(
-        read.skipped[1].why.contains("xenmig.outcome/9"),
-        "{:?}",
-        read.skipped
-    );
+    assert!(read.skipped[1].why.contains("xenmig.outcome/9"), "{:?}", read.skipped);
 }
 
 #[test]
@@ -284,13 +258,7 @@ fn only_the_newest_are_kept() {
     for at in 0..10 {
         store.append(&numbered(at)).unwrap();
     }
-    let kept: Vec<_> = store
-        .read()
-        .unwrap()
-        .records
-        .iter()
-        .map(|r| r.at_unix_s)
-        .collect();
+    let kept: Vec<_> = store.read().unwrap().records.iter().map(|r| r.at_unix_s).collect();
     assert_eq!(kept, [7, 8, 9]);
 }
 
@@ -317,12 +285,7 @@ fn writers_at_the_same_time_lose_nothing() {
 #[test]
 fn a_time_that_json_cannot_hold_is_refused() {
     let (_dir, store) = store();
-    let error = store
-        .append(&OutcomeRecord {
-            total_s: f64::NAN,
-            ..numbered(1)
-        })
-        .unwrap_err();
+    let error = store.append(&OutcomeRecord { total_s: f64::NAN, ..numbered(1) }).unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
     assert!(store.read().unwrap().records.is_empty());
 }

@@ -120,18 +120,15 @@ fn wait(id: u32, child: &mut Child, table: &Table) -> u32 {
     let mut live = lock(table);
     live.remove(&id);
     match child.wait() {
-        Ok(status) => status.code().map_or_else(
-            || 256 + status.signal().unwrap_or(0).unsigned_abs(),
-            i32::unsigned_abs,
-        ),
+        Ok(status) => status
+            .code()
+            .map_or_else(|| 256 + status.signal().unwrap_or(0).unsigned_abs(), i32::unsigned_abs),
         Err(_) => 255,
     }
 }
 
 fn kill(frame: &Frame, table: &Table) {
-    let signal = frame
-        .as_number()
-        .and_then(|n| Signal::from_named_raw(n.cast_signed()));
+    let signal = frame.as_number().and_then(|n| Signal::from_named_raw(n.cast_signed()));
     let live = lock(table);
     if let (Some(live), Some(signal)) = (live.get(&frame.id), signal) {
         // It may have ended just now.
@@ -165,9 +162,7 @@ fn handle(frame: Frame, port: &Port, table: &Table) {
 }
 
 fn main() -> io::Result<()> {
-    let path = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "/dev/vport0p1".into());
+    let path = std::env::args().nth(1).unwrap_or_else(|| "/dev/vport0p1".into());
     let mut from = File::options().read(true).write(true).open(path)?;
     let port = Port(Arc::new(Mutex::new(from.try_clone()?)));
     let table = Table::default();

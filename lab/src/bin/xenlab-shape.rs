@@ -24,10 +24,7 @@ fn now_ns() -> u128 {
 }
 
 fn sleep_until(ns: u128) {
-    let at = Timespec {
-        tv_sec: (ns / NS_PER_S) as i64,
-        tv_nsec: (ns % NS_PER_S) as i64,
-    };
+    let at = Timespec { tv_sec: (ns / NS_PER_S) as i64, tv_nsec: (ns % NS_PER_S) as i64 };
     // Interrupted early only adds a chunk of burst; the schedule is absolute.
     let _ = clock_nanosleep_absolute(ClockId::Monotonic, &at);
 }
@@ -77,11 +74,8 @@ fn pump(from: BorrowedFd<'_>, to: BorrowedFd<'_>, rate: u128) -> Result<(), Errn
 
 fn run(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> {
     let usage = "usage: xenlab-shape BYTES_PER_S -- COMMAND…";
-    let rate: u128 = arguments
-        .next()
-        .and_then(|r| r.parse().ok())
-        .filter(|&r| r > 0)
-        .ok_or(usage)?;
+    let rate: u128 =
+        arguments.next().and_then(|r| r.parse().ok()).filter(|&r| r > 0).ok_or(usage)?;
     let mut argv = arguments.skip_while(|a| a == "--");
     let program = argv.next().ok_or(usage)?;
     let mut child = Command::new(&program)
@@ -95,9 +89,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<ExitCode, String> 
         pump(std::io::stdin().as_fd(), to.as_fd(), rate).map_err(|e| format!("copy: {e}"))?;
     }
     let status = child.wait().map_err(|e| format!("{program}: {e}"))?;
-    let code = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 

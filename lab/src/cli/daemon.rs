@@ -25,10 +25,7 @@ fn dir(name: &str) -> PathBuf {
 }
 
 fn no_host(name: &str) -> Error {
-    Error::NoHost {
-        name: name.into(),
-        state: state_dir(),
-    }
+    Error::NoHost { name: name.into(), state: state_dir() }
 }
 
 fn io(what: String) -> impl FnOnce(std::io::Error) -> Error {
@@ -42,11 +39,7 @@ fn alive(name: &str) -> bool {
 }
 
 pub(super) fn attach(name: &str) -> Result<Host> {
-    if alive(name) {
-        Host::attach(&dir(name))
-    } else {
-        Err(no_host(name))
-    }
+    if alive(name) { Host::attach(&dir(name)) } else { Err(no_host(name)) }
 }
 
 pub(super) fn list() -> Vec<String> {
@@ -62,9 +55,7 @@ pub(super) fn list() -> Vec<String> {
 /// Starts a host's process and waits until the host answers.
 pub(super) fn up(name: &str, xen: XenVersion, real_time: bool) -> Result<()> {
     if alive(name) {
-        return Err(Error::Unexpected(format!(
-            "{name} is up already: xenlab down {name}"
-        )));
+        return Err(Error::Unexpected(format!("{name} is up already: xenlab down {name}")));
     }
     let dir = dir(name);
     fs::create_dir_all(&dir).map_err(io(format!("creating {}", dir.display())))?;
@@ -90,17 +81,12 @@ pub(super) fn up(name: &str, xen: XenVersion, real_time: bool) -> Result<()> {
         if Host::attach(&dir).is_ok_and(|host| host.now().is_ok()) {
             return Ok(());
         }
-        let ended = child
-            .try_wait()
-            .map_err(io("waiting for the host's process".into()))?;
+        let ended = child.try_wait().map_err(io("waiting for the host's process".into()))?;
         if ended.is_some() || Instant::now() > end {
             // It is of no use any more.
             let _ = child.kill();
             let log = fs::read_to_string(&log_path).unwrap_or_default();
-            return Err(Error::Unexpected(format!(
-                "{name} did not come up:\n{}",
-                log.trim_end()
-            )));
+            return Err(Error::Unexpected(format!("{name} did not come up:\n{}", log.trim_end())));
         }
         std::thread::sleep(POLL);
     }
@@ -108,11 +94,7 @@ pub(super) fn up(name: &str, xen: XenVersion, real_time: bool) -> Result<()> {
 
 /// Stops the named hosts, or all.
 pub(super) fn down(names: &[String]) -> Result<()> {
-    let names = if names.is_empty() {
-        list()
-    } else {
-        names.to_vec()
-    };
+    let names = if names.is_empty() { list() } else { names.to_vec() };
     for name in &names {
         if !alive(name) {
             return Err(no_host(name));
@@ -125,9 +107,7 @@ pub(super) fn down(names: &[String]) -> Result<()> {
         let end = Instant::now() + DOWN;
         while alive(name) {
             if Instant::now() > end {
-                return Err(Error::Unexpected(format!(
-                    "{name} does not stop (process {text})"
-                )));
+                return Err(Error::Unexpected(format!("{name} does not stop (process {text})")));
             }
             std::thread::sleep(POLL);
         }

@@ -48,17 +48,9 @@ enum Command {
         argv: Vec<String>,
     },
     /// Copy a file into Dom0.
-    Push {
-        host: String,
-        local: PathBuf,
-        remote: String,
-    },
+    Push { host: String, local: PathBuf, remote: String },
     /// Copy a file out of Dom0.
-    Pull {
-        host: String,
-        remote: String,
-        local: PathBuf,
-    },
+    Pull { host: String, remote: String, local: PathBuf },
     /// Create a guest and wait until it is steady.
     Guest {
         host: String,
@@ -125,11 +117,7 @@ impl Arguments {
                 let images = Images::ensure(xen)?;
                 println!("{images:#?}");
             }
-            Command::Up {
-                hosts,
-                xen,
-                real_time,
-            } => {
+            Command::Up { hosts, xen, real_time } => {
                 Images::ensure(xen)?;
                 for number in 1..=hosts {
                     let name = format!("h{number}");
@@ -138,24 +126,9 @@ impl Arguments {
                 }
             }
             Command::Run { host, argv } => return run(&daemon::attach(&host)?, &argv),
-            Command::Push {
-                host,
-                local,
-                remote,
-            } => daemon::attach(&host)?.push(local, &remote)?,
-            Command::Pull {
-                host,
-                remote,
-                local,
-            } => daemon::attach(&host)?.pull(&remote, local)?,
-            Command::Guest {
-                host,
-                name,
-                workload,
-                memory,
-                vcpus,
-                seed,
-            } => {
+            Command::Push { host, local, remote } => daemon::attach(&host)?.push(local, &remote)?,
+            Command::Pull { host, remote, local } => daemon::attach(&host)?.pull(&remote, local)?,
+            Command::Guest { host, name, workload, memory, vcpus, seed } => {
                 let spec = GuestSpec {
                     memory_mib: memory,
                     vcpus,
@@ -167,18 +140,12 @@ impl Arguments {
             }
             Command::Verify { host, guest } => {
                 let verified = daemon::attach(&host)?.verify(&guest)?;
-                println!(
-                    "{guest}: {} pages intact, {} writes",
-                    verified.pages, verified.writes
-                );
+                println!("{guest}: {} pages intact, {} writes", verified.pages, verified.writes);
             }
             Command::Migrate { host, guest, rate } => {
                 let migration = daemon::attach(&host)?.migrate(&guest, rate)?;
                 print!("{}{}", migration.output.stderr(), migration.output.stdout());
-                println!(
-                    "{guest}: {:.4} virtual seconds",
-                    migration.elapsed.as_secs_f64()
-                );
+                println!("{guest}: {:.4} virtual seconds", migration.elapsed.as_secs_f64());
             }
             Command::Sleep { host, seconds } => {
                 daemon::attach(&host)?.sleep(Duration::from_secs_f64(seconds.max(0.0)))?;
@@ -198,11 +165,7 @@ impl Arguments {
                     println!("export {name}='{value}'");
                 }
             }
-            Command::Serve {
-                host,
-                xen,
-                real_time,
-            } => daemon::serve(&host, xen, real_time)?,
+            Command::Serve { host, xen, real_time } => daemon::serve(&host, xen, real_time)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -213,10 +176,7 @@ fn run(host: &Host, argv: &[String]) -> Result<ExitCode> {
     let mut running = host.spawn(argv)?;
     running.set_limit(Duration::from_secs(24 * 3600));
     running.close_stdin();
-    let io = |source| Error::Io {
-        what: "writing output".into(),
-        source,
-    };
+    let io = |source| Error::Io { what: "writing output".into(), source };
     while let Some(line) = running.next_line()? {
         println!("{line}");
     }

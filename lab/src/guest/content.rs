@@ -42,15 +42,8 @@ pub enum Corruption {
 impl std::fmt::Display for Corruption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Page {
-                index,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "page {index}: sequence {expected} expected, {found} found"
-                )
+            Self::Page { index, expected, found } => {
+                write!(f, "page {index}: sequence {expected} expected, {found} found")
             }
             Self::Sum => write!(f, "pages and table do not fit the sum of all writes"),
         }
@@ -115,9 +108,7 @@ impl Content {
             *word = tag;
         }
         self.expected[index] = new;
-        self.sum.0[0] = self.sum.0[0]
-            .wrapping_sub(hash(index, old))
-            .wrapping_add(tag);
+        self.sum.0[0] = self.sum.0[0].wrapping_sub(hash(index, old)).wrapping_add(tag);
         self.writes += 1;
     }
 
@@ -131,19 +122,11 @@ impl Content {
             let tag = hash(index, expected);
             let found = page.0[0];
             if found != expected || page.0.iter().skip(1).step_by(STRIDE).any(|&w| w != tag) {
-                return Err(Corruption::Page {
-                    index,
-                    expected,
-                    found,
-                });
+                return Err(Corruption::Page { index, expected, found });
             }
             sum = sum.wrapping_add(tag);
         }
-        if sum == self.sum.0[0] {
-            Ok(())
-        } else {
-            Err(Corruption::Sum)
-        }
+        if sum == self.sum.0[0] { Ok(()) } else { Err(Corruption::Sum) }
     }
 }
 
@@ -173,10 +156,8 @@ mod tests {
         let old = content.pages[5].clone();
         content.write(5);
         content.pages[5] = old;
-        assert!(
-            matches!(content.verify(), Err(Corruption::Page { index: 5, expected, found })
-            if expected == found + 1)
-        );
+        assert!(matches!(content.verify(), Err(Corruption::Page { index: 5, expected, found })
+            if expected == found + 1));
     }
 
     #[test]
@@ -185,10 +166,7 @@ mod tests {
         let old = content.expected.clone();
         content.write(9);
         content.expected = old;
-        assert!(matches!(
-            content.verify(),
-            Err(Corruption::Page { index: 9, .. })
-        ));
+        assert!(matches!(content.verify(), Err(Corruption::Page { index: 9, .. })));
     }
 
     #[test]

@@ -41,13 +41,8 @@ pub struct Parse(String);
 
 impl Workload {
     /// Writes nothing and computes nothing.
-    pub const IDLE: Self = Self {
-        pages: 0,
-        rate: Some(0.0),
-        pattern: Pattern::Random,
-        burst: None,
-        cpu: 0.0,
-    };
+    pub const IDLE: Self =
+        Self { pages: 0, rate: Some(0.0), pattern: Pattern::Random, burst: None, cpu: 0.0 };
 
     /// Page writes due between the start and `elapsed`; `None` without a limit.
     ///
@@ -81,9 +76,7 @@ impl FromStr for Workload {
 
 impl std::fmt::Display for Workload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let rate = self
-            .rate
-            .map_or_else(|| "max".to_owned(), |r| r.to_string());
+        let rate = self.rate.map_or_else(|| "max".to_owned(), |r| r.to_string());
         match (self.burst, self.pattern) {
             _ if self.cpu > 0.0 => write!(f, "cpu:{},{},{rate}", self.cpu, self.pages),
             _ if !self.writes() => write!(f, "idle"),
@@ -105,51 +98,25 @@ fn parse(text: &str) -> Option<Workload> {
     let arguments: Vec<&str> = arguments.split(',').collect();
     let set = |pages: &str, rate: &str| {
         let pages: usize = pages.parse().ok()?;
-        let rate = if rate == "max" {
-            None
-        } else {
-            Some(non_negative(rate)?)
-        };
-        (pages > 0).then_some(Workload {
-            pages,
-            rate,
-            ..Workload::IDLE
-        })
+        let rate = if rate == "max" { None } else { Some(non_negative(rate)?) };
+        (pages > 0).then_some(Workload { pages, rate, ..Workload::IDLE })
     };
     match (name, arguments.as_slice()) {
         ("hot", [pages, rate]) => set(pages, rate),
-        ("sweep", [pages, rate]) => Some(Workload {
-            pattern: Pattern::Sequential,
-            ..set(pages, rate)?
-        }),
+        ("sweep", [pages, rate]) => {
+            Some(Workload { pattern: Pattern::Sequential, ..set(pages, rate)? })
+        }
         ("burst", [pages, rate, busy, idle]) => {
-            let ms = |s: &str| {
-                s.parse()
-                    .ok()
-                    .map(Duration::from_millis)
-                    .filter(|d| !d.is_zero())
-            };
-            let workload = Workload {
-                burst: Some((ms(busy)?, ms(idle)?)),
-                ..set(pages, rate)?
-            };
+            let ms = |s: &str| s.parse().ok().map(Duration::from_millis).filter(|d| !d.is_zero());
+            let workload = Workload { burst: Some((ms(busy)?, ms(idle)?)), ..set(pages, rate)? };
             workload.rate.map(|_| workload)
         }
         ("cpu", [share, set_of @ ..]) => {
             let cpu = non_negative(share).filter(|&s| s <= 1.0)?;
             match set_of {
-                [] => Some(Workload {
-                    cpu,
-                    ..Workload::IDLE
-                }),
-                ["0", _] => Some(Workload {
-                    cpu,
-                    ..Workload::IDLE
-                }),
-                [pages, rate] => Some(Workload {
-                    cpu,
-                    ..set(pages, rate)?
-                }),
+                [] => Some(Workload { cpu, ..Workload::IDLE }),
+                ["0", _] => Some(Workload { cpu, ..Workload::IDLE }),
+                [pages, rate] => Some(Workload { cpu, ..set(pages, rate)? }),
                 _ => None,
             }
         }
@@ -158,9 +125,7 @@ fn parse(text: &str) -> Option<Workload> {
 }
 
 fn non_negative(text: &str) -> Option<f64> {
-    text.parse()
-        .ok()
-        .filter(|x: &f64| x.is_finite() && *x >= 0.0)
+    text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0)
 }
 
 /// SplitMix64: small, fast, the same numbers for the same seed.
@@ -222,10 +187,7 @@ mod tests {
     fn a_burst_writes_only_while_busy() {
         let w: Workload = "burst:10,1000,200,800".parse().unwrap();
         let due = |ms| w.due(Duration::from_millis(ms)).unwrap();
-        assert_eq!(
-            (due(100), due(200), due(999), due(1100), due(2000)),
-            (100, 200, 200, 300, 400)
-        );
+        assert_eq!((due(100), due(200), due(999), due(1100), due(2000)), (100, 200, 200, 300, 400));
     }
 
     #[test]

@@ -181,14 +181,8 @@ impl Machine {
             .context(|| format!("a folder in {}", parent.display()))?;
         let lock = File::create(dir.path().join("lock")).context(|| "creating lock".into())?;
         flock(&lock, FlockOperation::LockExclusive).context(|| "locking lock".into())?;
-        images
-            .qemu
-            .overlay(&dir.path().join("disk.qcow2"), base, format)?;
-        Ok(Self {
-            qemu: None,
-            dir,
-            _lock: lock,
-        })
+        images.qemu.overlay(&dir.path().join("disk.qcow2"), base, format)?;
+        Ok(Self { qemu: None, dir, _lock: lock })
     }
 
     /// The folder with its sockets and logs.

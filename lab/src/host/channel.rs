@@ -43,11 +43,7 @@ impl Channel {
         let channel = Self(Arc::new(Shared {
             next_id: AtomicU32::new(1),
             writer: Mutex::new(stream),
-            state: Mutex::new(State {
-                routes: HashMap::new(),
-                gone: false,
-                clock,
-            }),
+            state: Mutex::new(State { routes: HashMap::new(), gone: false, clock }),
         }));
         let weak = Arc::downgrade(&channel.0);
         std::thread::spawn(move || {

@@ -52,8 +52,6 @@ impl Host {
 }
 
 fn elapsed(stdout: &str) -> Option<Duration> {
-    let ns = stdout
-        .lines()
-        .find_map(|l| l.strip_prefix("xenlab: elapsed "))?;
+    let ns = stdout.lines().find_map(|l| l.strip_prefix("xenlab: elapsed "))?;
     ns.trim().parse().ok().map(Duration::from_nanos)
 }

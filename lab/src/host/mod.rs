@@ -66,21 +66,10 @@ impl Host {
         env: &[(&str, &str)],
     ) -> Result<Running> {
         let argv: Vec<String> = argv.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        let env = env
-            .iter()
-            .map(|&(n, v)| (n.to_owned(), v.to_owned()))
-            .collect();
+        let env = env.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect();
         let command = running::shown(&argv);
-        let talk = self
-            .channel
-            .begin(Kind::Exec, Exec { argv, env }.encode())?;
-        Ok(Running::new(
-            talk,
-            command,
-            self.channel.clone(),
-            self.serial.clone(),
-            self.limit,
-        ))
+        let talk = self.channel.begin(Kind::Exec, Exec { argv, env }.encode())?;
+        Ok(Running::new(talk, command, self.channel.clone(), self.serial.clone(), self.limit))
     }
 
     /// Runs a command to its end, without input.
@@ -117,8 +106,7 @@ impl Host {
     /// # Errors
     /// As [`Host::run_ok`].
     pub fn sleep(&self, time: Duration) -> Result<()> {
-        self.run_ok(["sleep", &format!("{:.3}", time.as_secs_f64())])
-            .map(drop)
+        self.run_ok(["sleep", &format!("{:.3}", time.as_secs_f64())]).map(drop)
     }
 
     /// Dom0's CLOCK_MONOTONIC: virtual time since it was booted.
@@ -138,21 +126,14 @@ impl Host {
                 after: limit,
                 serial: self.serial.tail(),
             },
-            RecvTimeoutError::Disconnected => Error::HostGone {
-                why: "QEMU ended".into(),
-                serial: self.serial.tail(),
-            },
+            RecvTimeoutError::Disconnected => {
+                Error::HostGone { why: "QEMU ended".into(), serial: self.serial.tail() }
+            }
         })?;
-        let ns = frame
-            .payload
-            .get(4..12)
-            .and_then(|b| b.try_into().ok())
-            .map(u64::from_le_bytes);
+        let ns = frame.payload.get(4..12).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
         match (frame.as_number(), ns) {
             (Some(VERSION), Some(ns)) => Ok(Duration::from_nanos(ns)),
-            _ => Err(Error::Unexpected(
-                "the agent speaks another protocol".into(),
-            )),
+            _ => Err(Error::Unexpected("the agent speaks another protocol".into())),
         }
     }
 

@@ -44,39 +44,23 @@ impl Qemu {
         command.args(machine(images, builder));
         let at = |name: &str| dir.join(name).display().to_string();
         command.args(["-serial", &format!("file:{}", at("serial.log"))]);
-        command.args([
-            "-qmp",
-            &format!("unix:{},server=on,wait=off", at("qmp.sock")),
-        ]);
+        command.args(["-qmp", &format!("unix:{},server=on,wait=off", at("qmp.sock"))]);
         command.args([
             "-chardev",
-            &format!(
-                "socket,id=agent,path={},server=on,wait=on",
-                at("agent.sock")
-            ),
+            &format!("socket,id=agent,path={},server=on,wait=on", at("agent.sock")),
         ]);
         command.args([
             "-drive",
-            &format!(
-                "file={},if=virtio,format=qcow2,cache=unsafe",
-                at("disk.qcow2")
-            ),
+            &format!("file={},if=virtio,format=qcow2,cache=unsafe", at("disk.qcow2")),
         ]);
         command.arg("-S");
         if let Start::Saved(state) = start {
             command.args(["-incoming", &format!("exec:cat '{}'", state.display())]);
         }
         let log = File::create(dir.join("qemu.log")).context(|| "creating qemu.log".into())?;
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = spawn(command).context(|| "starting QEMU (setpriv of util-linux)".into())?;
-        Ok(Self {
-            child,
-            serial: Serial::new(&dir.join("serial.log")),
-            dir: dir.into(),
-        })
+        Ok(Self { child, serial: Serial::new(&dir.join("serial.log")), dir: dir.into() })
     }
 
     /// Connects to one of its sockets.
@@ -94,10 +78,7 @@ impl Qemu {
             if let Ok(Some(status)) = self.child.try_wait() {
                 let log = std::fs::read_to_string(self.dir.join("qemu.log")).unwrap_or_default();
                 let why = format!("QEMU ended at once ({status}): {}", log.trim_end());
-                return Err(Error::HostGone {
-                    why,
-                    serial: self.serial.tail(),
-                });
+                return Err(Error::HostGone { why, serial: self.serial.tail() });
             }
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -19,12 +19,8 @@ pub(super) struct Qmp {
 
 impl Qmp {
     pub(super) fn new(stream: UnixStream) -> Result<Self> {
-        stream
-            .set_read_timeout(Some(ANSWER))
-            .context(|| "QEMU's control socket".into())?;
-        let mut qmp = Self {
-            stream: BufReader::new(stream),
-        };
+        stream.set_read_timeout(Some(ANSWER)).context(|| "QEMU's control socket".into())?;
+        let mut qmp = Self { stream: BufReader::new(stream) };
         qmp.line()?; // its greeting
         qmp.execute("qmp_capabilities", &json!({}))?;
         Ok(qmp)
@@ -32,10 +28,7 @@ impl Qmp {
 
     fn line(&mut self) -> Result<Value> {
         let mut line = String::new();
-        let n = self
-            .stream
-            .read_line(&mut line)
-            .context(|| "QEMU's answer".into())?;
+        let n = self.stream.read_line(&mut line).context(|| "QEMU's answer".into())?;
         if n == 0 {
             return Err(Error::Unexpected("QEMU closed its control socket".into()));
         }
@@ -81,17 +74,14 @@ impl Qmp {
 
     /// Writes the whole state to a file. The machine must be stopped.
     pub(super) fn save(&mut self, to: &std::path::Path, limit: Duration) -> Result<()> {
-        self.execute(
-            "migrate-set-parameters",
-            &json!({"max-bandwidth": 1u64 << 40}),
-        )?;
+        self.execute("migrate-set-parameters", &json!({"max-bandwidth": 1u64 << 40}))?;
         let uri = format!("exec:cat > '{}'", to.display());
         self.execute("migrate", &json!({"uri": uri}))?;
         self.poll(limit, "query-migrate", |status| match status {
             "completed" => Some(Ok(())),
-            "failed" | "cancelled" => Some(Err(Error::Unexpected(format!(
-                "saving the host's state: {status}"
-            )))),
+            "failed" | "cancelled" => {
+                Some(Err(Error::Unexpected(format!("saving the host's state: {status}"))))
+            }
             _ => None,
         })
     }
@@ -105,10 +95,7 @@ impl Qmp {
         let end = Instant::now() + limit;
         loop {
             let answer = self.execute(query, &json!({}))?;
-            let status = answer
-                .get("status")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let status = answer.get("status").and_then(Value::as_str).unwrap_or_default();
             if let Some(result) = done(status) {
                 return result;
             }

@@ -137,17 +137,12 @@ impl Running {
 
     /// Sends the command a signal, by number.
     pub fn kill(&self, signal: i32) {
-        self.channel
-            .send(&Frame::number(self.id, Kind::Kill, signal.unsigned_abs()));
+        self.channel.send(&Frame::number(self.id, Kind::Kill, signal.unsigned_abs()));
     }
 
     /// Sends a signal to its whole process group.
     pub fn kill_group(&self, signal: i32) {
-        self.channel.send(&Frame::number(
-            self.id,
-            Kind::KillGroup,
-            signal.unsigned_abs(),
-        ));
+        self.channel.send(&Frame::number(self.id, Kind::KillGroup, signal.unsigned_abs()));
     }
 
     /// What it has written to stdout so far, without waiting.
@@ -177,9 +172,7 @@ impl Running {
                 None => None,
             };
             if let Some((end, used)) = line {
-                let text = String::from_utf8_lossy(&rest[..end])
-                    .trim_end_matches('\r')
-                    .to_owned();
+                let text = String::from_utf8_lossy(&rest[..end]).trim_end_matches('\r').to_owned();
                 self.read += used;
                 return Ok(Some(text));
             }
@@ -234,11 +227,7 @@ impl Running {
             return Ok(output);
         }
         let text = output.stdout() + &output.stderr();
-        Err(Error::Command {
-            command,
-            status: output.status,
-            output: text,
-        })
+        Err(Error::Command { command, status: output.status, output: text })
     }
 
     fn receive(&mut self) -> Result<Frame> {

@@ -18,28 +18,18 @@ const SAVE: Duration = Duration::from_secs(120);
 
 /// The folder with `state` and `disk.qcow2`, made now if need be.
 pub(super) fn ensure(images: &Images, builder: &HostBuilder) -> Result<PathBuf> {
-    let key = Key::new("snapshot 1")
-        .add(&images.key)
-        .add(machine(images, builder))
-        .finish();
-    stage(
-        &cache_dir(),
-        &format!("booted-{}", images.version),
-        &key,
-        |dir| {
-            let (host, channel) = builder.boot_in(images, dir)?;
-            host.sleep(SETTLE)?;
-            host.run_ok(["sync"])?;
-            let mut qmp = channel
-                .take_clock()
-                .ok_or_else(|| Error::Unexpected("a snapshot needs virtual time".into()))?;
-            qmp.stop()?;
-            qmp.save(&dir.join("state"), SAVE)?;
-            let machine = host._machine.as_ref().map(|m| m.dir().join("disk.qcow2"));
-            let disk =
-                machine.ok_or_else(|| Error::Unexpected("a host without a machine".into()))?;
-            fs::rename(&disk, dir.join("disk.qcow2"))
-                .context(|| format!("moving {}", disk.display()))
-        },
-    )
+    let key = Key::new("snapshot 1").add(&images.key).add(machine(images, builder)).finish();
+    stage(&cache_dir(), &format!("booted-{}", images.version), &key, |dir| {
+        let (host, channel) = builder.boot_in(images, dir)?;
+        host.sleep(SETTLE)?;
+        host.run_ok(["sync"])?;
+        let mut qmp = channel
+            .take_clock()
+            .ok_or_else(|| Error::Unexpected("a snapshot needs virtual time".into()))?;
+        qmp.stop()?;
+        qmp.save(&dir.join("state"), SAVE)?;
+        let machine = host._machine.as_ref().map(|m| m.dir().join("disk.qcow2"));
+        let disk = machine.ok_or_else(|| Error::Unexpected("a host without a machine".into()))?;
+        fs::rename(&disk, dir.join("disk.qcow2")).context(|| format!("moving {}", disk.display()))
+    })
 }

@@ -21,10 +21,7 @@ impl Apt {
     /// With package lists from the cache, or fetched now.
     pub(super) fn ensure(cache: &Path, suite: &str) -> Result<Self> {
         let (archive, security) = (archive("debian"), archive("debian-security"));
-        let key = Key::new("apt 2")
-            .add(suite)
-            .add((&archive, &security))
-            .finish();
+        let key = Key::new("apt 2").add(suite).add((&archive, &security)).finish();
         let dir = stage(cache, &format!("apt-{suite}"), &key, |dir| {
             if !Path::new(KEYRING).exists() {
                 let (program, package) = (KEYRING.into(), "debian-archive-keyring".into());
@@ -41,9 +38,7 @@ impl Apt {
                 .and_then(|()| fs::write(dir.join("status"), ""))
                 .context(|| format!("writing {}", dir.display()))?;
             let apt = Self { dir: dir.into() };
-            apt.tool("apt-get")
-                .args(["update", "-q", "-o", "APT::Update::Error-Mode=any"])
-                .run()
+            apt.tool("apt-get").args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]).run()
         })?;
         Ok(Self { dir })
     }
@@ -99,14 +94,7 @@ impl Apt {
         let debs = tempfile::tempdir_in(&self.dir).context(|| "temporary folder".into())?;
         fs::create_dir(debs.path().join("partial")).context(|| "temporary folder".into())?;
         self.tool("apt-get")
-            .args([
-                "install",
-                "-q",
-                "-y",
-                "--download-only",
-                "--no-install-recommends",
-                "-o",
-            ])
+            .args(["install", "-q", "-y", "--download-only", "--no-install-recommends", "-o"])
             .arg(format!("Dir::Cache::archives={}", debs.path().display()))
             .args(packages)
             .run()?;
@@ -115,17 +103,10 @@ impl Apt {
 }
 
 fn unpack_all(debs: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
-    for entry in fs::read_dir(debs)
-        .context(|| format!("reading {}", debs.display()))?
-        .flatten()
-    {
+    for entry in fs::read_dir(debs).context(|| format!("reading {}", debs.display()))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.ends_with(".deb") && wanted(&name) {
-            Tool::new("dpkg-deb", "dpkg")
-                .arg("-x")
-                .arg(entry.path())
-                .arg(to)
-                .run()?;
+            Tool::new("dpkg-deb", "dpkg").arg("-x").arg(entry.path()).arg(to).run()?;
         }
     }
     Ok(())
@@ -135,10 +116,7 @@ fn unpack_all(debs: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(
 /// `debian` or `debian-security`.
 pub(super) fn archive(name: &str) -> String {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
-    let parts = fs::read_dir("/etc/apt/sources.list.d")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();
     files.extend(parts.map(|e| e.path()));
     files[1..].sort();
     files
@@ -166,23 +144,11 @@ mod tests {
     fn both_source_formats_give_the_archive() {
         let old = "# deb http://no.example/debian x\ndeb http://security.example/debian-security b\n\
                    deb [arch=amd64] https://mirror.example/debian/ bookworm main\n";
-        assert_eq!(
-            archive_in(old, "debian").as_deref(),
-            Some("https://mirror.example/debian")
-        );
+        assert_eq!(archive_in(old, "debian").as_deref(), Some("https://mirror.example/debian"));
         let security = archive_in(old, "debian-security");
-        assert_eq!(
-            security.as_deref(),
-            Some("http://security.example/debian-security")
-        );
+        assert_eq!(security.as_deref(), Some("http://security.example/debian-security"));
         let new = "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n";
-        assert_eq!(
-            archive_in(new, "debian").as_deref(),
-            Some("http://mirror.example/debian")
-        );
-        assert_eq!(
-            archive_in("deb https://other.example/apt x main", "debian"),
-            None
-        );
+        assert_eq!(archive_in(new, "debian").as_deref(), Some("http://mirror.example/debian"));
+        assert_eq!(archive_in("deb https://other.example/apt x main", "debian"), None);
     }
 }

@@ -66,20 +66,12 @@ fn boot_files(apt: &Apt, version: XenVersion, dir: &Path) -> Result<()> {
 
     let kernel_release = image.trim_start_matches("linux-image-");
     let copy = |from: PathBuf, to: &str| {
-        fs::copy(&from, dir.join(to))
-            .map(drop)
-            .context(|| format!("copying {}", from.display()))
+        fs::copy(&from, dir.join(to)).map(drop).context(|| format!("copying {}", from.display()))
     };
-    copy(
-        root.join(format!("boot/vmlinuz-{kernel_release}")),
-        "vmlinuz",
-    )?;
+    copy(root.join(format!("boot/vmlinuz-{kernel_release}")), "vmlinuz")?;
     vmlinux::unpack(&dir.join("vmlinuz"), &dir.join("vmlinux"))?;
     let busybox = ["bin/busybox", "usr/bin/busybox"].map(|b| root.join(b));
-    copy(
-        busybox.into_iter().find(|b| b.exists()).unwrap_or_default(),
-        "busybox",
-    )?;
+    copy(busybox.into_iter().find(|b| b.exists()).unwrap_or_default(), "busybox")?;
     let packed = root.join(format!("boot/xen-{version}-amd64.gz"));
     let xen = Tool::new("gzip", "gzip").arg("-dc").arg(packed).bytes()?;
     fs::write(dir.join("xen.bin"), xen).context(|| "writing xen.bin".into())?;
@@ -89,16 +81,8 @@ fn boot_files(apt: &Apt, version: XenVersion, dir: &Path) -> Result<()> {
 /// The drivers and what they depend on, unpacked, in the order of loading.
 fn modules(root: &Path, release: &str, to: &Path) -> Result<()> {
     fs::create_dir(to).context(|| format!("creating {}", to.display()))?;
-    let lib = if root.join("lib/modules").exists() {
-        root.into()
-    } else {
-        root.join("usr")
-    };
-    Tool::new("depmod", "kmod")
-        .arg("-b")
-        .arg(&lib)
-        .arg(release)
-        .run()?;
+    let lib = if root.join("lib/modules").exists() { root.into() } else { root.join("usr") };
+    Tool::new("depmod", "kmod").arg("-b").arg(&lib).arg(release).run()?;
     let mut order: Vec<PathBuf> = Vec::new();
     for driver in DRIVERS {
         let list = Tool::new("modprobe", "kmod")
@@ -144,29 +128,12 @@ fn disk(apt: &Apt, version: XenVersion, dir: &Path) -> Result<()> {
         .run()?;
     // debootstrap takes no security updates: Xen's are put over it, so that
     // tools and hypervisor are of the same version.
-    apt.unpack_with_depends(
-        &xen,
-        |deb| deb.starts_with("xen") || deb.starts_with("libxen"),
-        root,
-    )?;
-    for waste in [
-        "var/cache/apt",
-        "var/lib/apt/lists",
-        "usr/share/doc",
-        "usr/share/locale",
-    ] {
+    apt.unpack_with_depends(&xen, |deb| deb.starts_with("xen") || deb.starts_with("libxen"), root)?;
+    for waste in ["var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale"] {
         // Smaller is better, no more than that.
         let _ = fs::remove_dir_all(root.join(waste));
     }
-    for needed in [
-        "var/log/xen",
-        "var/lib/xen",
-        "proc",
-        "sys",
-        "dev",
-        "run",
-        "tmp",
-    ] {
+    for needed in ["var/log/xen", "var/lib/xen", "proc", "sys", "dev", "run", "tmp"] {
         fs::create_dir_all(root.join(needed)).context(|| format!("creating {needed}"))?;
     }
     fs::copy(dir.join("vmlinux"), root.join("boot/vmlinux"))

@@ -45,16 +45,7 @@ fn guest(load: &[u8]) -> Vec<u8> {
 fn dom0(version: XenVersion, base: &Base, programs: &Programs, guest: &[u8]) -> Result<Vec<u8>> {
     let read = |path: &Path| fs::read(path).context(|| format!("reading {}", path.display()));
     let mut archive = Archive::default();
-    for dir in [
-        "bin",
-        "dev",
-        "proc",
-        "sys",
-        "root",
-        "modules",
-        "xenlab",
-        "xenlab/bin",
-    ] {
+    for dir in ["bin", "dev", "proc", "sys", "root", "modules", "xenlab", "xenlab/bin"] {
         archive.dir(dir);
     }
     archive.device("dev/console", 5, 1);
@@ -62,14 +53,8 @@ fn dom0(version: XenVersion, base: &Base, programs: &Programs, guest: &[u8]) -> 
     archive.file("bin/busybox", 0o755, &read(&base.dir.join("busybox"))?);
     let modules = base.dir.join("modules");
     for entry in fs::read_dir(&modules).context(|| format!("reading {}", modules.display()))? {
-        let path = entry
-            .context(|| format!("reading {}", modules.display()))?
-            .path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let path = entry.context(|| format!("reading {}", modules.display()))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         archive.file(&format!("modules/{name}"), 0o644, &read(&path)?);
     }
     let init = INIT.replace("@XEN@", version.as_str());

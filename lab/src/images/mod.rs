@@ -64,11 +64,7 @@ impl Images {
         let qemu = QemuRoot::ensure(&cache)?;
         let base = dom0::ensure(&cache, version)?;
         let (initramfs, initramfs_key) = initramfs::ensure(&cache, version, &base)?;
-        let key = Key::new("images")
-            .add(&base.key)
-            .add(&initramfs_key)
-            .add(&qemu.key)
-            .finish();
+        let key = Key::new("images").add(&base.key).add(&initramfs_key).add(&qemu.key).finish();
         Ok(Self {
             version,
             xen: base.dir.join("xen.bin"),
@@ -88,10 +84,7 @@ impl Images {
     pub fn forget(version: XenVersion) -> Result<()> {
         let cache = cache_dir();
         let apt = format!("apt-{}", version.suite());
-        stage::forget(
-            &cache,
-            &[&apt, "qemu", &dom0::name(version), &sysroot::name(version)],
-        )
+        stage::forget(&cache, &[&apt, "qemu", &dom0::name(version), &sysroot::name(version)])
     }
 }
 

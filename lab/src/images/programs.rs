@@ -22,22 +22,8 @@ impl Programs {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         Tool::new(&cargo, "cargo")
             .current_dir(source_dir())
-            .args([
-                "build",
-                "--quiet",
-                "--release",
-                "--no-default-features",
-                "--target",
-                TARGET,
-            ])
-            .args([
-                "--bin",
-                "xenlab-agent",
-                "--bin",
-                "xenlab-load",
-                "--bin",
-                "xenlab-shape",
-            ])
+            .args(["build", "--quiet", "--release", "--no-default-features", "--target", TARGET])
+            .args(["--bin", "xenlab-agent", "--bin", "xenlab-load", "--bin", "xenlab-shape"])
             .arg("--target-dir")
             .arg(target)
             .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")

@@ -10,11 +10,8 @@ use super::apt::Apt;
 use super::{Key, Tool, stage};
 use crate::Result;
 
-const LIBRARIES: [&str; 3] = [
-    "lib/x86_64-linux-gnu",
-    "usr/lib/x86_64-linux-gnu",
-    "usr/lib/x86_64-linux-gnu/pulseaudio",
-];
+const LIBRARIES: [&str; 3] =
+    ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio"];
 const FIRMWARE: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
 
 /// Where QEMU 7.2 is unpacked.
@@ -52,13 +49,8 @@ impl QemuRoot {
     /// QEMU's system emulator, killed when the thread that starts it ends.
     pub(crate) fn emulator(&self) -> Command {
         let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "--"])
-            .args(self.argv("qemu-system-x86_64"));
-        command.env(
-            "QEMU_MODULE_DIR",
-            self.dir.join("usr/lib/x86_64-linux-gnu/qemu"),
-        );
+        command.args(["--pdeathsig", "KILL", "--"]).args(self.argv("qemu-system-x86_64"));
+        command.env("QEMU_MODULE_DIR", self.dir.join("usr/lib/x86_64-linux-gnu/qemu"));
         command
     }
 

@@ -31,11 +31,8 @@ impl Sysroot {
         let key = Key::new("sysroot 1").add(version).finish();
         let dir = stage(&cache, &name(version), &key, |dir| {
             // The C library is the builder's: what it links runs on newer ones.
-            let wanted = |deb: &str| {
-                !["libc6", "libgcc", "gcc-"]
-                    .iter()
-                    .any(|p| deb.starts_with(p))
-            };
+            let wanted =
+                |deb: &str| !["libc6", "libgcc", "gcc-"].iter().any(|p| deb.starts_with(p));
             let apt = Apt::ensure(&cache, version.suite())?;
             apt.unpack_with_depends(&["libxen-dev"], wanted, dir)
         })?;
@@ -49,10 +46,7 @@ impl Sysroot {
         vec![
             ("XENLAB_SYSROOT", dir.to_string()),
             ("PKG_CONFIG_SYSROOT_DIR", dir.to_string()),
-            (
-                "PKG_CONFIG_LIBDIR",
-                format!("{libraries}/pkgconfig:{dir}/usr/share/pkgconfig"),
-            ),
+            ("PKG_CONFIG_LIBDIR", format!("{libraries}/pkgconfig:{dir}/usr/share/pkgconfig")),
             ("PKG_CONFIG_PATH", format!("{libraries}/pkgconfig")),
             ("BINDGEN_EXTRA_CLANG_ARGS", format!("-I{dir}/usr/include")),
             // Its libraries may want symbols of a newer C library.
@@ -63,10 +57,7 @@ impl Sysroot {
                      -Clink-arg=-Wl,--allow-shlib-undefined"
                 ),
             ),
-            (
-                "CARGO_TARGET_DIR",
-                target_dir(self.version).display().to_string(),
-            ),
+            ("CARGO_TARGET_DIR", target_dir(self.version).display().to_string()),
         ]
     }
 }

@@ -21,15 +21,8 @@ impl Tool {
     /// `program`, which the Debian package `package` has.
     pub(crate) fn new(program: &str, package: &str) -> Self {
         let mut command = Command::new(program);
-        command
-            .env("LC_ALL", "C")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null());
-        Self {
-            command,
-            program: program.into(),
-            package: package.into(),
-        }
+        command.env("LC_ALL", "C").env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        Self { command, program: program.into(), package: package.into() }
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -62,10 +55,7 @@ impl Tool {
         let output = match self.command.output() {
             Ok(output) => output,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::MissingTool {
-                    program: self.program,
-                    package: self.package,
-                });
+                return Err(Error::MissingTool { program: self.program, package: self.package });
             }
             Err(e) => return Err(e).context(|| format!("starting {}", self.program)),
         };
@@ -94,9 +84,5 @@ impl Tool {
 
 /// Fails for anybody but root.
 pub(crate) fn require_root() -> Result<()> {
-    if rustix::process::geteuid().is_root() {
-        Ok(())
-    } else {
-        Err(Error::NotRoot)
-    }
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
 }

@@ -44,10 +44,7 @@ pub(super) fn unpack(image: &Path, to: &Path) -> Result<()> {
     } else if payload.starts_with(&ZSTD) {
         Tool::new("zstd", "zstd").arg("-dcq")
     } else {
-        return Err(Error::Unexpected(format!(
-            "{}: unknown compression",
-            image.display()
-        )));
+        return Err(Error::Unexpected(format!("{}: unknown compression", image.display())));
     };
     let kernel = tool.arg(&packed).bytes()?;
     fs::remove_file(&packed).context(|| format!("removing {}", packed.display()))?;

@@ -21,10 +21,7 @@ pub fn check(report: &Report, style: Style) -> String {
     if let Some(Prediction { expected, .. }) = &report.prediction {
         let (downtime, total) = (seconds(expected.downtime_s), seconds(expected.total_s));
         let sent = size(expected.bytes);
-        out += &format!(
-            "{:INDENT$}expected: {downtime} down, {total} in all, {sent} sent\n",
-            ""
-        );
+        out += &format!("{:INDENT$}expected: {downtime} down, {total} in all, {sent} sent\n", "");
     }
     out.push('\n');
     for reason in &report.judgement.reasons {
@@ -35,20 +32,14 @@ pub fn check(report: &Report, style: Style) -> String {
     }
     out += &facts(report, style);
     if let Some(curve) = &report.curve {
-        let windows = report
-            .sample
-            .as_ref()
-            .map_or(0, |sample| sample.windows.len());
+        let windows = report.sample.as_ref().map_or(0, |sample| sample.windows.len());
         let plural = if windows == 1 { "" } else { "s" };
         let title = format!("Distinct pages dirtied after t (mean of {windows} window{plural})");
         out += &format!("\n{}\n", style.strong(&title));
         out += &lines(graph::curve(curve.points(), style));
     }
     if let Some(prediction) = &report.prediction {
-        out += &format!(
-            "\n{}\n",
-            style.strong("Prediction for a stock `xl migrate`")
-        );
+        out += &format!("\n{}\n", style.strong("Prediction for a stock `xl migrate`"));
         out += &costs(prediction);
         out += "\n";
         out += &lines(rounds(&prediction.expected));
@@ -63,10 +54,7 @@ fn verdict(report: &Report, style: Style) -> String {
     };
     match report.judgement.verdict {
         Verdict::Go => format!("{}      {who} may be migrated now\n", style.good("GO")),
-        Verdict::Wait => format!(
-            "{}    {who} should not be migrated now\n",
-            style.warning("WAIT")
-        ),
+        Verdict::Wait => format!("{}    {who} should not be migrated now\n", style.warning("WAIT")),
         Verdict::NoGo => format!("{}   {who} should not be migrated\n", style.bad("NO-GO")),
     }
 }
@@ -82,21 +70,15 @@ fn reason(reason: &Reason, style: Style) -> String {
     let hang = |text: &str, mark: &str| -> String {
         let wrapped = wrap(text, INDENT + mark.chars().count());
         let line = |(at, line): (usize, String)| {
-            let mark = if at == 0 {
-                mark.to_owned()
-            } else {
-                " ".repeat(mark.chars().count())
-            };
+            let mark = if at == 0 { mark.to_owned() } else { " ".repeat(mark.chars().count()) };
             format!("{:INDENT$}{mark}{line}\n", "")
         };
         wrapped.into_iter().enumerate().map(line).collect()
     };
     out += &hang(&reason.message, "");
     if !reason.advice.is_empty() {
-        out += &style.faint(&hang(
-            &reason.advice,
-            if style.unicode { "→ " } else { "> " },
-        ));
+        let advice = hang(&reason.advice, if style.unicode { "→ " } else { "> " });
+        out += &format!("{}\n", style.faint(advice.trim_end()));
     }
     out
 }
@@ -133,22 +115,13 @@ fn budget(budget: &Budget) -> String {
     let limit = |limit: Option<String>| limit.unwrap_or_else(|| "unlimited".to_owned());
     let downtime = limit(budget.downtime.map(show_duration));
     let total = limit(budget.total.map(show_duration));
-    let bytes = budget
-        .bytes
-        .map(|bytes| format!(", {bytes}"))
-        .unwrap_or_default();
+    let bytes = budget.bytes.map(|bytes| format!(", {bytes}")).unwrap_or_default();
     format!("downtime {downtime}, total {total}{bytes}")
 }
 
 /// Expected costs, and between which values eight of ten migrations would be.
 fn costs(prediction: &Prediction) -> String {
-    let Prediction {
-        expected,
-        total_s,
-        downtime_s,
-        bytes,
-        ..
-    } = prediction;
+    let Prediction { expected, total_s, downtime_s, bytes, .. } = prediction;
     let row = |what: &str, value: f64, quantiles: &Quantiles, show: fn(f64) -> String| {
         let Quantiles { p10, p50: _, p90 } = *quantiles;
         vec![what.to_owned(), show(value), show(p10), show(p90)]
@@ -164,33 +137,16 @@ fn costs(prediction: &Prediction) -> String {
 }
 
 fn rounds(expected: &Outcome) -> Vec<String> {
-    let mut rows = vec![
-        ["round", "pages", "sent", "time"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows = vec![["round", "pages", "sent", "time"].map(str::to_owned).to_vec()];
     let last = expected.rounds.len().saturating_sub(1);
     for (at, round) in expected.rounds.iter().enumerate() {
         let stopped = at == last && expected.moved();
-        let label = if stopped {
-            "stopped".to_owned()
-        } else {
-            (at + 1).to_string()
-        };
-        rows.push(vec![
-            label,
-            count(round.pages),
-            size(round.bytes),
-            seconds(round.s),
-        ]);
+        let label = if stopped { "stopped".to_owned() } else { (at + 1).to_string() };
+        rows.push(vec![label, count(round.pages), size(round.bytes), seconds(round.s)]);
     }
     align(&rows, 2, 1)
 }
 
 fn size(bytes: f64) -> String {
-    if bytes.is_finite() {
-        Bytes(bytes as u64).to_string()
-    } else {
-        "never".to_owned()
-    }
+    if bytes.is_finite() { Bytes(bytes as u64).to_string() } else { "never".to_owned() }
 }

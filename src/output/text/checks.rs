@@ -6,7 +6,7 @@ use crate::output::style::Style;
 use crate::output::table::wrap;
 
 /// Column at which what was found begins.
-const INDENT: usize = 24;
+const INDENT: usize = 23;
 
 /// One line per finding, advice below those that need it.
 pub fn doctor(findings: &[Finding], style: Style) -> String {
@@ -33,17 +33,9 @@ pub fn recover(recovered: &[Recovered], style: Style) -> String {
         return "Nothing to clean up.\n".to_owned();
     }
     let line = |recovered: &Recovered| {
-        let state = if recovered.clean {
-            Health::Good
-        } else {
-            Health::Bad
-        };
+        let state = if recovered.clean { Health::Good } else { Health::Bad };
         let what = format!("domain {}", recovered.domid);
-        format!(
-            "{} {what:<15}{}\n",
-            mark(state, style),
-            hang(&recovered.what)
-        )
+        format!("{} {what:<15}{}\n", mark(state, style), hang(&recovered.what))
     };
     recovered.iter().map(line).collect()
 }

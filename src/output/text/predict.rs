@@ -9,15 +9,7 @@ use crate::output::table::align;
 
 /// A line per row; what repeats in the columns to the left is left out.
 pub fn predict(subject: &str, rows: &[Row], style: Style) -> String {
-    let head = [
-        "bandwidth",
-        "downtime",
-        "policy",
-        "total",
-        "downtime",
-        "sent",
-        "rounds",
-    ];
+    let head = ["bandwidth", "downtime", "policy", "total", "downtime", "sent", "rounds"];
     let limit = ["", "allowed", "", "", "", "", ""];
     let strong = |text: &str| style.strong(text);
     let mut table = vec![head.map(strong).to_vec(), limit.map(strong).to_vec()];
@@ -25,17 +17,10 @@ pub fn predict(subject: &str, rows: &[Row], style: Style) -> String {
     for row in rows {
         let given = [
             row.bandwidth_bytes_per_s.to_string(),
-            row.downtime_budget_s
-                .map_or_else(|| "unlimited".to_owned(), seconds),
+            row.downtime_budget_s.map_or_else(|| "unlimited".to_owned(), seconds),
         ];
         let same = [given[0] == before[0], given == before];
-        let mut cells = [0, 1].map(|at| {
-            if same[at] {
-                String::new()
-            } else {
-                given[at].clone()
-            }
-        });
+        let mut cells = [0, 1].map(|at| if same[at] { String::new() } else { given[at].clone() });
         if !same[0] {
             cells[1].clone_from(&given[1]);
         }
@@ -66,13 +51,8 @@ fn outcome(row: &Row, style: Style) -> Vec<String> {
         policy.to_owned(),
         shown(row.total_s),
         downtime,
-        row.bytes
-            .map_or_else(|| "-".to_owned(), |bytes| Bytes(bytes as u64).to_string()),
-        if row.converges {
-            row.rounds.len().to_string()
-        } else {
-            "-".to_owned()
-        },
+        row.bytes.map_or_else(|| "-".to_owned(), |bytes| Bytes(bytes as u64).to_string()),
+        if row.converges { row.rounds.len().to_string() } else { "-".to_owned() },
         note,
     ]
 }

@@ -41,11 +41,7 @@ pub fn cpu(vcpus: &[f64], host: Option<f64>) -> Option<String> {
         [] => None,
         [first, ..] if alike || shown.len() > 8 => {
             let mean = vcpus.iter().sum::<f64>() / vcpus.len() as f64;
-            let used = if alike {
-                first.clone()
-            } else {
-                format!("{} on average", percent(mean))
-            };
+            let used = if alike { first.clone() } else { format!("{} on average", percent(mean)) };
             Some(format!("vCPUs {used}"))
         }
         shown => Some(format!("vCPUs {}", shown.join(", "))),
@@ -62,11 +58,8 @@ fn rate(pages_per_s: f64) -> String {
 }
 
 fn windows(windows: &[Window]) -> Vec<String> {
-    let mut rows = vec![
-        ["", "length", "pages", "pages/s", "CPU", "ended"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows =
+        vec![["", "length", "pages", "pages/s", "CPU", "ended"].map(str::to_owned).to_vec()];
     for (at, window) in windows.iter().enumerate() {
         let (length, pages) = window.points.last().copied().unwrap_or_default();
         let per_second = pages.0 as f64 / length.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -77,11 +70,7 @@ fn windows(windows: &[Window]) -> Vec<String> {
             show_duration(length),
             count(pages.0 as f64),
             count(per_second),
-            if used.is_empty() {
-                "?".to_owned()
-            } else {
-                percent(mean)
-            },
+            if used.is_empty() { "?".to_owned() } else { percent(mean) },
             ended(window.ended).to_owned(),
         ]);
     }
@@ -104,11 +93,7 @@ fn hot(heat: &Heat) -> String {
         count(heat.in_all.0 as f64),
         heat.windows
     );
-    let mut rows = vec![
-        ["first pfn", "pages", "size", "dirtied"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows = vec![["first pfn", "pages", "size", "dirtied"].map(str::to_owned).to_vec()];
     let row = |range: &HotRange| {
         vec![
             format!("{:#x}", range.first.0),

@@ -76,10 +76,7 @@ struct BudgetPart {
 
 impl<'a> Document<'a> {
     pub(super) fn new(report: &'a Report) -> Self {
-        let measured = report
-            .curve
-            .as_ref()
-            .map(|curve| Measured::new(report, curve));
+        let measured = report.curve.as_ref().map(|curve| Measured::new(report, curve));
         let predicted = report
             .prediction
             .as_ref()
@@ -88,12 +85,7 @@ impl<'a> Document<'a> {
             schema: "xenmig.check/1",
             domain: DomainPart::new(&report.subject),
             verdict: report.judgement.verdict,
-            reasons: report
-                .judgement
-                .reasons
-                .iter()
-                .map(ReasonPart::new)
-                .collect(),
+            reasons: report.judgement.reasons.iter().map(ReasonPart::new).collect(),
             measured,
             predicted,
             budget: BudgetPart {
@@ -119,13 +111,7 @@ impl<'a> DomainPart<'a> {
             Subject::Unknown(asked) => {
                 let domid = asked.parse().ok();
                 let name = domid.is_none().then_some(asked.as_str());
-                Self {
-                    domid,
-                    name,
-                    r#type: None,
-                    memory_bytes: None,
-                    vcpus: None,
-                }
+                Self { domid, name, r#type: None, memory_bytes: None, vcpus: None }
             }
         }
     }
@@ -133,19 +119,8 @@ impl<'a> DomainPart<'a> {
 
 impl<'a> ReasonPart<'a> {
     fn new(reason: &'a Reason) -> Self {
-        let Reason {
-            code,
-            severity,
-            message,
-            evidence,
-            ..
-        } = reason;
-        Self {
-            code,
-            severity: *severity,
-            message,
-            evidence,
-        }
+        let Reason { code, severity, message, evidence, .. } = reason;
+        Self { code, severity: *severity, message, evidence }
     }
 }
 

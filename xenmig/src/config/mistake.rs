@@ -13,9 +13,7 @@ const ALIKE: f64 = 0.8;
 
 /// The error for `text`, read from `path`.
 pub(super) fn explain(text: &str, path: &Path, error: &toml::de::Error) -> Error {
-    let line = error
-        .span()
-        .map(|span| 1 + text[..span.start].matches('\n').count());
+    let line = error.span().map(|span| 1 + text[..span.start].matches('\n').count());
     let place = match line {
         Some(line) => format!("{}, line {line}", path.display()),
         None => path.display().to_string(),
@@ -53,10 +51,7 @@ fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
 /// The known key that `unknown` is most like.
 fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
     let likeness = |key: &&str| strsim::jaro_winkler(unknown, key);
-    let near = known
-        .iter()
-        .copied()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    let near = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(&near) >= ALIKE).then_some(near)
 }
 

@@ -60,9 +60,7 @@ impl Config {
                     Kind::Usage,
                     format!("there is no configuration file {}", path.display()),
                 )
-                .hint(format!(
-                    "without --config, {DEFAULT_FILE} is read if it exists"
-                ))),
+                .hint(format!("without --config, {DEFAULT_FILE} is read if it exists"))),
             },
             Err(cause) => Err(Error::file(path, "read", cause)),
         }
@@ -91,18 +89,12 @@ impl Config {
         self.costs.apply(&mut settings.costs);
         settings.bandwidth = self.link.bandwidth;
         let named = target.into_iter().flat_map(|target| {
-            self.target
-                .iter()
-                .filter(move |section| section.name.matches(target))
+            self.target.iter().filter(move |section| section.name.matches(target))
         });
         for section in named {
             settings.bandwidth = section.bandwidth.or(settings.bandwidth);
         }
-        for section in self
-            .domain
-            .iter()
-            .filter(|section| section.name.matches(domain))
-        {
+        for section in self.domain.iter().filter(|section| section.name.matches(domain)) {
             section.budget.apply(&mut settings.budget);
             section.sample.apply(&mut settings.sampling);
             section.thresholds.apply(&mut settings.thresholds);
@@ -121,10 +113,7 @@ impl Config {
     /// Where finished migrations are remembered.
     #[must_use]
     pub fn state_dir(&self) -> &Path {
-        self.paths
-            .state_dir
-            .as_deref()
-            .unwrap_or(Path::new(DEFAULT_STATE_DIR))
+        self.paths.state_dir.as_deref().unwrap_or(Path::new(DEFAULT_STATE_DIR))
     }
 }
 
@@ -135,15 +124,9 @@ mod tests {
     #[test]
     fn a_missing_default_file_is_an_empty_one_and_a_missing_explicit_one_an_error() {
         let nowhere = Path::new("/nonexistent/xenmig.toml");
-        assert_eq!(
-            Config::load_or_default(None, nowhere).unwrap(),
-            Config::default()
-        );
+        assert_eq!(Config::load_or_default(None, nowhere).unwrap(), Config::default());
         let error = Config::load_or_default(Some(nowhere), nowhere).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage);
-        assert!(
-            error.to_string().contains("/nonexistent/xenmig.toml"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("/nonexistent/xenmig.toml"), "{error}");
     }
 }

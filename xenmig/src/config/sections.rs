@@ -87,31 +87,17 @@ pub(super) struct ThresholdsSection {
 impl ThresholdsSection {
     pub(super) fn apply(&self, thresholds: &mut Thresholds) {
         set(&mut thresholds.host_cpu, self.host_cpu, |share| share.0);
-        set(
-            &mut thresholds.short_host_cpu,
-            self.short_host_cpu,
-            |share| share.0,
-        );
+        set(&mut thresholds.short_host_cpu, self.short_host_cpu, |share| share.0);
         set(&mut thresholds.guest_cpu, self.guest_cpu, |share| share.0);
-        set(
-            &mut thresholds.max_extrapolation,
-            self.max_extrapolation,
-            |factor| factor.0,
-        );
+        set(&mut thresholds.max_extrapolation, self.max_extrapolation, |factor| factor.0);
         set(&mut thresholds.min_windows, self.min_windows, |count| count);
         set(&mut thresholds.ease, self.ease, |share| share.0);
-        set(&mut thresholds.convergence, self.convergence, |share| {
-            share.0
-        });
+        set(&mut thresholds.convergence, self.convergence, |share| share.0);
         set(&mut thresholds.resent, self.resent, |share| share.0);
-        set(&mut thresholds.balloon_slack, self.balloon_slack, |size| {
-            size.0
+        set(&mut thresholds.balloon_slack, self.balloon_slack, |size| size.0);
+        set(&mut thresholds.shared_storage, self.shared_storage.as_ref(), |patterns| {
+            patterns.iter().map(|pattern| pattern.0.clone()).collect()
         });
-        set(
-            &mut thresholds.shared_storage,
-            self.shared_storage.as_ref(),
-            |patterns| patterns.iter().map(|pattern| pattern.0.clone()).collect(),
-        );
     }
 }
 
@@ -132,18 +118,10 @@ impl CostsSection {
     pub(super) fn apply(&self, costs: &mut CostOverride) {
         set(&mut costs.start, self.start, |time| Some(time.0));
         set(&mut costs.per_round, self.per_round, |time| Some(time.0));
-        set(&mut costs.per_p2m_page, self.per_p2m_page_s, |seconds| {
-            Some(seconds.0)
-        });
-        set(&mut costs.per_page, self.per_page_s, |seconds| {
-            Some(seconds.0)
-        });
-        set(&mut costs.per_hole, self.per_hole_s, |seconds| {
-            Some(seconds.0)
-        });
-        set(&mut costs.suspend_request, self.suspend_request, |time| {
-            Some(time.0)
-        });
+        set(&mut costs.per_p2m_page, self.per_p2m_page_s, |seconds| Some(seconds.0));
+        set(&mut costs.per_page, self.per_page_s, |seconds| Some(seconds.0));
+        set(&mut costs.per_hole, self.per_hole_s, |seconds| Some(seconds.0));
+        set(&mut costs.suspend_request, self.suspend_request, |time| Some(time.0));
         set(&mut costs.finish, self.finish, |time| Some(time.0));
     }
 }

@@ -29,10 +29,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            budget: Budget {
-                downtime: Some(Duration::from_secs(1)),
-                ..Budget::UNLIMITED
-            },
+            budget: Budget { downtime: Some(Duration::from_secs(1)), ..Budget::UNLIMITED },
             sampling: SamplingSettings::default(),
             thresholds: Thresholds::default(),
             bandwidth: None,
@@ -127,12 +124,7 @@ mod tests {
     #[test]
     fn the_window_follows_the_first_round_within_its_limits() {
         let sampling = SamplingSettings::default();
-        let window = |s| {
-            sampling
-                .plan_for(Some(Duration::from_secs_f64(s)))
-                .window
-                .as_secs_f64()
-        };
+        let window = |s| sampling.plan_for(Some(Duration::from_secs_f64(s))).window.as_secs_f64();
         assert_eq!(window(0.1), 1.0);
         assert_eq!(window(4.0), 5.0);
         assert_eq!(window(55.0), 10.0);
@@ -142,19 +134,13 @@ mod tests {
 
     #[test]
     fn a_given_cost_wins_over_a_calibrated_one() {
-        let given = CostOverride {
-            finish: Some(Duration::ZERO),
-            ..CostOverride::default()
-        };
+        let given = CostOverride { finish: Some(Duration::ZERO), ..CostOverride::default() };
         let calibrated = Costs {
             finish: Duration::from_secs(1),
             start: Duration::from_millis(7),
             ..Costs::default()
         };
         let costs = given.over(calibrated);
-        assert_eq!(
-            (costs.finish, costs.start),
-            (Duration::ZERO, Duration::from_millis(7))
-        );
+        assert_eq!((costs.finish, costs.start), (Duration::ZERO, Duration::from_millis(7)));
     }
 }

@@ -17,9 +17,7 @@ impl TryFrom<String> for Time {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        parse_duration(&text)
-            .map(Self)
-            .map_err(|error| error.to_string())
+        parse_duration(&text).map(Self).map_err(|error| error.to_string())
     }
 }
 
@@ -32,11 +30,7 @@ impl TryFrom<Time> for Span {
     type Error = &'static str;
 
     fn try_from(time: Time) -> Result<Self, &'static str> {
-        if time.0.is_zero() {
-            Err("this time must be above 0")
-        } else {
-            Ok(Self(time.0))
-        }
+        if time.0.is_zero() { Err("this time must be above 0") } else { Ok(Self(time.0)) }
     }
 }
 
@@ -49,9 +43,7 @@ impl TryFrom<String> for Size {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-            .map(Self)
-            .map_err(|error: crate::units::ParseQuantityError| error.to_string())
+        text.parse().map(Self).map_err(|error: crate::units::ParseQuantityError| error.to_string())
     }
 }
 
@@ -144,9 +136,7 @@ impl TryFrom<String> for Glob {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Pattern::new(&text)
-            .map(Self)
-            .map_err(|error| format!("`{text}` is no pattern: {error}"))
+        Pattern::new(&text).map(Self).map_err(|error| format!("`{text}` is no pattern: {error}"))
     }
 }
 

@@ -31,10 +31,7 @@ impl Bitmap {
     /// An empty set for pfns below `len`.
     #[must_use]
     pub fn new(len: Pages) -> Self {
-        Self {
-            words: vec![0; words_for(len)],
-            len: len.0,
-        }
+        Self { words: vec![0; words_for(len)], len: len.0 }
     }
 
     /// The set held in `words`, for pfns below `len`. `None` when the number of words is not what
@@ -84,12 +81,7 @@ impl Bitmap {
     /// # Panics
     /// When `pfn` is past the end.
     pub fn set(&mut self, pfn: Pfn) {
-        assert!(
-            pfn.0 < self.len,
-            "pfn {} in a bitmap of {} pages",
-            pfn.0,
-            self.len
-        );
+        assert!(pfn.0 < self.len, "pfn {} in a bitmap of {} pages", pfn.0, self.len);
         self.words[(pfn.0 / WORD) as usize] |= 1 << (pfn.0 % WORD);
     }
 
@@ -98,12 +90,7 @@ impl Bitmap {
     /// # Panics
     /// When the run ends past the end of the bitmap.
     pub fn set_run(&mut self, run: Range<u64>) {
-        assert!(
-            run.end <= self.len,
-            "run up to {} in a bitmap of {} pages",
-            run.end,
-            self.len
-        );
+        assert!(run.end <= self.len, "run up to {} in a bitmap of {} pages", run.end, self.len);
         if run.is_empty() {
             return;
         }
@@ -173,12 +160,7 @@ impl Bitmap {
             count += run.end - run.start;
             each(run);
         };
-        let mut scan = RunScan {
-            base: 0,
-            carry: 0,
-            start: 0,
-            each: &mut each,
-        };
+        let mut scan = RunScan { base: 0, carry: 0, start: 0, each: &mut each };
         blocks.iter().for_each(|block| scan.block(block));
         let mut last = [0; LANES];
         last[..rest.len()].copy_from_slice(rest);
@@ -198,27 +180,20 @@ impl Bitmap {
     /// The pfns in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Pfn> {
         let (whole, tail) = self.parts();
-        whole
-            .iter()
-            .copied()
-            .chain([tail])
-            .enumerate()
-            .filter(|(_, word)| *word != 0)
-            .flat_map(|(i, word)| {
+        whole.iter().copied().chain([tail]).enumerate().filter(|(_, word)| *word != 0).flat_map(
+            |(i, word)| {
                 let left = |word: &u64| (*word != 0).then_some(*word);
                 std::iter::successors(left(&word), move |word| left(&(word & (word - 1))))
                     .map(move |word| Pfn(i as u64 * WORD + u64::from(word.trailing_zeros())))
-            })
+            },
+        )
     }
 
     /// The words all of whose bits count, and the last one without what is past the end (0 when
     /// the length is a multiple of 64).
     fn parts(&self) -> (&[u64], u64) {
         let whole = (self.len / WORD) as usize;
-        let tail = self
-            .words
-            .get(whole)
-            .map_or(0, |word| word & low_bits(self.len % WORD));
+        let tail = self.words.get(whole).map_or(0, |word| word & low_bits(self.len % WORD));
         (&self.words[..whole], tail)
     }
 }
@@ -327,12 +302,8 @@ fn count_words(words: &[u64]) -> u64 {
         *acc = sum;
         carry
     }
-    let ones_in = |lanes: &Lanes| {
-        lanes
-            .iter()
-            .map(|word| u64::from(word.count_ones()))
-            .sum::<u64>()
-    };
+    let ones_in =
+        |lanes: &Lanes| lanes.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
 
     let (mut ones, mut twos, mut fours, mut eights) =
         ([0; LANES], [0; LANES], [0; LANES], [0; LANES]);

@@ -45,11 +45,7 @@ impl Curve {
             [(t, pages)] if t > 0.0 => pages / t,
             _ => 0.0,
         };
-        Some(Self {
-            points,
-            limit: limit.0 as f64,
-            tail: Tail::line(slope),
-        })
+        Some(Self { points, limit: limit.0 as f64, tail: Tail::line(slope) })
     }
 
     /// The curve that one window of a sample shows, for a guest of `limit` pages. It begins at
@@ -74,10 +70,7 @@ impl Curve {
     /// give none.
     #[must_use]
     pub fn all_measured(windows: &[Window], limit: Pages) -> Vec<Self> {
-        windows
-            .iter()
-            .filter_map(|window| Self::measured(window, limit))
-            .collect()
+        windows.iter().filter_map(|window| Self::measured(window, limit)).collect()
     }
 
     /// The mean of measured curves at the times of the longest. Where a shorter one has ended, the
@@ -101,11 +94,7 @@ impl Curve {
 
     fn fitted(points: Vec<(f64, f64)>, limit: f64) -> Self {
         let tail = Tail::fit(&points);
-        Self {
-            points,
-            limit,
-            tail,
-        }
+        Self { points, limit, tail }
     }
 
     /// W(`seconds`), in pages; a fraction where it lies between two points. Times below 0 count
@@ -114,10 +103,7 @@ impl Curve {
     pub fn pages_at(&self, seconds: f64) -> f64 {
         let t = seconds.max(0.0);
         let right = self.points.partition_point(|point| point.0 < t);
-        match (
-            right.checked_sub(1).map(|left| self.points[left]),
-            self.points.get(right),
-        ) {
+        match (right.checked_sub(1).map(|left| self.points[left]), self.points.get(right)) {
             (Some(a), Some(b)) => a.1 + slope(a, *b) * (t - a.0),
             (None, Some(first)) => self.before(*first, t),
             (Some(last), None) => {

@@ -108,35 +108,23 @@ impl Sample {
     /// Why the sample ended: as its last window did.
     #[must_use]
     pub fn ended(&self) -> Ended {
-        self.windows
-            .last()
-            .map_or(Ended::Complete, |window| window.ended)
+        self.windows.last().map_or(Ended::Complete, |window| window.ended)
     }
 
     /// CPU use of each vCPU, 0 to 1, averaged over the windows.
     #[must_use]
     pub fn vcpu_utilisation(&self) -> Vec<f64> {
-        let known = || {
-            self.windows
-                .iter()
-                .filter(|window| !window.vcpu_utilisation.is_empty())
-        };
+        let known = || self.windows.iter().filter(|window| !window.vcpu_utilisation.is_empty());
         let Some(vcpus) = known().map(|window| window.vcpu_utilisation.len()).min() else {
             return Vec::new();
         };
-        (0..vcpus)
-            .map(|v| mean(known().map(|window| window.vcpu_utilisation[v])))
-            .collect()
+        (0..vcpus).map(|v| mean(known().map(|window| window.vcpu_utilisation[v]))).collect()
     }
 
     /// CPU use of the host, 0 to 1, averaged over the windows; `None` when unknown.
     #[must_use]
     pub fn host_cpu_utilisation(&self) -> Option<f64> {
-        let known: Vec<_> = self
-            .windows
-            .iter()
-            .filter_map(|w| w.host_cpu_utilisation)
-            .collect();
+        let known: Vec<_> = self.windows.iter().filter_map(|w| w.host_cpu_utilisation).collect();
         (!known.is_empty()).then(|| mean(known.into_iter()))
     }
 }
@@ -161,11 +149,7 @@ pub fn sample(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Sample> {
-    let mut taken = Sample {
-        domain: domain.clone(),
-        windows: Vec::new(),
-        bitmaps: Vec::new(),
-    };
+    let mut taken = Sample { domain: domain.clone(), windows: Vec::new(), bitmaps: Vec::new() };
     let whole = f64::from(plan.windows.max(1)) * plan.window.as_secs_f64();
     for nth in 0..plan.windows.max(1) {
         if nth > 0 && !host.pause(plan.pause, stop) {
@@ -178,10 +162,7 @@ pub fn sample(
             Ok(()) => break,
             // What an earlier window saw is worth more than the error that ended this one.
             Err(error) if nth > 0 => {
-                log::warn!(
-                    "sampling of domain {} ends after {nth} windows: {error}",
-                    domain.id
-                );
+                log::warn!("sampling of domain {} ends after {nth} windows: {error}", domain.id);
                 let ended = match error.kind() {
                     Kind::NoSuchDomain => Ended::DomainGone,
                     Kind::Interrupted => Ended::Interrupted,
@@ -203,12 +184,7 @@ pub fn sample(
 
 impl Window {
     fn ended_at_once(ended: Ended) -> Self {
-        Self {
-            points: Vec::new(),
-            ended,
-            vcpu_utilisation: Vec::new(),
-            host_cpu_utilisation: None,
-        }
+        Self { points: Vec::new(), ended, vcpu_utilisation: Vec::new(), host_cpu_utilisation: None }
     }
 }
 
@@ -221,9 +197,7 @@ fn one_window(
 ) -> Result<()> {
     let id = taken.domain.id;
     if stop.load(Ordering::Relaxed) {
-        taken
-            .windows
-            .push(Window::ended_at_once(Ended::Interrupted));
+        taken.windows.push(Window::ended_at_once(Ended::Interrupted));
         return Ok(());
     }
     let mut log = host.dirty_log(id, stop)?;
@@ -280,10 +254,7 @@ fn utilisation(
     if elapsed <= 0.0 {
         return Vec::new();
     }
-    let used = earlier
-        .iter()
-        .zip(later)
-        .map(|(a, b)| b.saturating_sub(*a).as_secs_f64());
+    let used = earlier.iter().zip(later).map(|(a, b)| b.saturating_sub(*a).as_secs_f64());
     used.map(|used| (used / elapsed).clamp(0.0, 1.0)).collect()
 }
 
@@ -302,10 +273,7 @@ mod tests {
 
     #[test]
     fn a_window_shorter_than_the_first_peek_still_peeks_once() {
-        let plan = Plan {
-            window: Duration::from_millis(1),
-            ..Plan::default()
-        };
+        let plan = Plan { window: Duration::from_millis(1), ..Plan::default() };
         assert_eq!(plan.moments(), [Duration::from_millis(1)]);
     }
 }

@@ -52,12 +52,7 @@ impl<W: Write> TraceWriter<W> {
     /// # Errors
     /// [`Kind::Io`] when the first record cannot be written.
     pub fn new(out: W, name: String, domain: &Domain, plan: &Plan) -> Result<Self> {
-        let mut writer = Self {
-            out,
-            name,
-            records: 0,
-            broken: false,
-        };
+        let mut writer = Self { out, name, records: 0, broken: false };
         writer.write(&Header::new(domain, plan))?;
         Ok(writer)
     }
@@ -100,32 +95,21 @@ impl<W: Write> TraceWriter<W> {
     /// # Errors
     /// As [`TraceWriter::window`].
     pub fn finish(mut self) -> Result<W> {
-        self.write(&Line::End {
-            records: self.records,
-        })?;
+        self.write(&Line::End { records: self.records })?;
         Ok(self.out)
     }
 
     fn write(&mut self, record: &impl Serialize) -> Result<()> {
         let nth = self.records + 1;
         let failed = |what: &str| {
-            Error::new(
-                Kind::Io,
-                format!("cannot write record {nth} of trace {}{what}", self.name),
-            )
+            Error::new(Kind::Io, format!("cannot write record {nth} of trace {}{what}", self.name))
         };
         if self.broken {
             return Err(failed(": one before it failed"));
         }
         let line = to_line(record);
-        if let Err(cause) = self
-            .out
-            .write_all(line.as_bytes())
-            .and_then(|()| self.out.flush())
-        {
-            let error = failed("")
-                .because(cause)
-                .hint("what was written before is readable");
+        if let Err(cause) = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush()) {
+            let error = failed("").because(cause).hint("what was written before is readable");
             self.broken = true;
             return Err(error);
         }
@@ -167,30 +151,14 @@ impl<R: BufRead> TraceReader<R> {
     /// # Errors
     /// As [`TraceReader::open`].
     pub fn new(mut input: R, name: String) -> Result<Self> {
-        let place = Place {
-            name: &name,
-            nth: 1,
-            offset: 0,
-        };
+        let place = Place { name: &name, nth: 1, offset: 0 };
         let Some(line) = place.next_line(&mut input)? else {
-            return Err(Error::new(
-                Kind::Data,
-                format!("{name} is empty, not a trace"),
-            ));
+            return Err(Error::new(Kind::Data, format!("{name} is empty, not a trace")));
         };
-        let (domain, plan) = json_of(&line)
-            .and_then(Header::read)
-            .map_err(|what| place.error(&what))?;
+        let (domain, plan) =
+            json_of(&line).and_then(Header::read).map_err(|what| place.error(&what))?;
         let offset = line.len() as u64;
-        Ok(Self {
-            input,
-            name,
-            domain,
-            plan,
-            records: 1,
-            offset,
-            over: false,
-        })
+        Ok(Self { input, name, domain, plan, records: 1, offset, over: false })
     }
 
     /// The domain, as it was when sampling began.
@@ -220,45 +188,26 @@ impl<R: BufRead> TraceReader<R> {
     }
 
     fn read_record(&mut self) -> Result<Option<Record>> {
-        let place = Place {
-            name: &self.name,
-            nth: self.records + 1,
-            offset: self.offset,
-        };
+        let place = Place { name: &self.name, nth: self.records + 1, offset: self.offset };
         let Some(line) = place.next_line(&mut self.input)? else {
             return Err(place.error("is missing: the trace was not finished"));
         };
         let after = place.offset + line.len() as u64;
-        let found = json_of(&line)
-            .and_then(Line::read)
-            .and_then(|line| match line {
-                Line::Window {
-                    points,
-                    ended,
-                    vcpu_utilisation,
-                    host_cpu_utilisation,
-                } => {
-                    let window =
-                        record::window(points, ended, vcpu_utilisation, host_cpu_utilisation)?;
-                    Ok(Some(Record::Window(window)))
-                }
-                Line::Bitmap { pages, runs } => Ok(Some(Record::Bitmap(record::bitmap(
-                    pages,
-                    &runs,
-                    self.domain.p2m_size,
-                )?))),
-                Line::End { records } if records == self.records => Ok(None),
-                Line::End { records } => Err(format!(
-                    "says that it follows {records} records, not {}",
-                    self.records
-                )),
-            });
+        let found = json_of(&line).and_then(Line::read).and_then(|line| match line {
+            Line::Window { points, ended, vcpu_utilisation, host_cpu_utilisation } => {
+                let window = record::window(points, ended, vcpu_utilisation, host_cpu_utilisation)?;
+                Ok(Some(Record::Window(window)))
+            }
+            Line::Bitmap { pages, runs } => {
+                Ok(Some(Record::Bitmap(record::bitmap(pages, &runs, self.domain.p2m_size)?)))
+            }
+            Line::End { records } if records == self.records => Ok(None),
+            Line::End { records } => {
+                Err(format!("says that it follows {records} records, not {}", self.records))
+            }
+        });
         let found = found.map_err(|what| place.error(&what))?;
-        let next = Place {
-            nth: place.nth + 1,
-            offset: after,
-            ..place
-        };
+        let next = Place { nth: place.nth + 1, offset: after, ..place };
         if found.is_none() && next.next_line(&mut self.input)?.is_some() {
             return Err(next.error("comes after the end of the trace"));
         }
@@ -271,11 +220,8 @@ impl<R: BufRead> TraceReader<R> {
     /// # Errors
     /// That damage, when there is not one whole window before it.
     pub fn into_sample(mut self) -> Result<(Sample, Option<Error>)> {
-        let mut sample = Sample {
-            domain: self.domain.clone(),
-            windows: Vec::new(),
-            bitmaps: Vec::new(),
-        };
+        let mut sample =
+            Sample { domain: self.domain.clone(), windows: Vec::new(), bitmaps: Vec::new() };
         let damage = loop {
             match self.next_record() {
                 Ok(Some(Record::Window(window))) => sample.windows.push(window),
@@ -287,10 +233,9 @@ impl<R: BufRead> TraceReader<R> {
         match (sample.windows.is_empty(), damage) {
             (false, damage) => Ok((sample, damage)),
             (true, Some(error)) => Err(error),
-            (true, None) => Err(Error::new(
-                Kind::Data,
-                format!("trace {} holds no window", self.name),
-            )),
+            (true, None) => {
+                Err(Error::new(Kind::Data, format!("trace {} holds no window", self.name)))
+            }
         }
     }
 }
@@ -310,11 +255,7 @@ impl Place<'_> {
             Kind::Data,
             format!("trace {name}: record {nth}, which begins at byte {offset}, {what}"),
         );
-        if *nth > 1 {
-            error.hint("the records before it are whole")
-        } else {
-            error
-        }
+        if *nth > 1 { error.hint("the records before it are whole") } else { error }
     }
 
     /// The next line with its line feed; `None` at the end of the file.
@@ -328,9 +269,7 @@ impl Place<'_> {
             Some(b'\n') => Ok(Some(line)),
             Some(_) => {
                 let length = line.len();
-                Err(self.error(&format!(
-                    "is cut off: the file ends after {length} bytes of it"
-                )))
+                Err(self.error(&format!("is cut off: the file ends after {length} bytes of it")))
             }
         }
     }

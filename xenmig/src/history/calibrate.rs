@@ -68,11 +68,7 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
     let sends: Vec<_> = used.iter().flat_map(|record| sends(record)).collect();
     let (hole_free, first): (Vec<_>, Vec<_>) = sends.iter().partition(|send| send.holes == 0.0);
     let batch = Format::XEN.batch;
-    let large: Vec<_> = hole_free
-        .iter()
-        .filter(|send| send.pages >= batch)
-        .copied()
-        .collect();
+    let large: Vec<_> = hole_free.iter().filter(|send| send.pages >= batch).copied().collect();
     let told_apart = !large.is_empty();
     let hole_bytes = Format::XEN.pfn_header as f64;
 
@@ -81,18 +77,10 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
     for _ in 0..TURNS {
         let rest = |send: &Sent| send.s - fixed.get(&send.p2m).map_or(0.0, |(s, _)| *s);
         let found = if told_apart {
-            weighted_median(
-                large
-                    .iter()
-                    .map(|send| (send.bytes / rest(send), send.bytes)),
-            )
+            weighted_median(large.iter().map(|send| (send.bytes / rest(send), send.bytes)))
         } else {
             let bytes = |send: &Sent| send.bytes + send.holes * hole_bytes;
-            weighted_median(
-                first
-                    .iter()
-                    .map(|send| (bytes(send) / rest(send), bytes(send))),
-            )
+            weighted_median(first.iter().map(|send| (bytes(send) / rest(send), bytes(send))))
         };
         rate = found.and_then(BytesPerSecond::new);
         fixed = fixed_costs(&hole_free, rate?.get());
@@ -105,13 +93,9 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
         let fixed = per_round + per_p2m_page * send.p2m as f64;
         ((send.s - send.bytes / r - fixed) / send.holes, send.holes)
     });
-    let per_hole = weighted_median(per_hole)
-        .filter(|h| *h > hole_bytes / r)
-        .unwrap_or(0.0);
+    let per_hole = weighted_median(per_hole).filter(|h| *h > hole_bytes / r).unwrap_or(0.0);
     let typical = |value: fn(&OutcomeRecord) -> f64| {
-        time(weighted_median(
-            used.iter().map(|record| (value(record), 1.0)),
-        ))
+        time(weighted_median(used.iter().map(|record| (value(record), 1.0))))
     };
     let costs = Costs {
         start: typical(|record| record.start_s),
@@ -122,11 +106,7 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
         suspend_request: typical(|record| record.suspend_request_s),
         finish: typical(|record| record.finish_s),
     };
-    Some(Calibration {
-        bandwidth,
-        costs,
-        from: used.len(),
-    })
+    Some(Calibration { bandwidth, costs, from: used.len() })
 }
 
 /// The sends of one migration that took any time.
@@ -139,12 +119,7 @@ fn sends(record: &OutcomeRecord) -> impl Iterator<Item = Sent> {
         holes: round.holes as f64,
         s: round.s,
     };
-    record
-        .rounds
-        .iter()
-        .chain(&record.last)
-        .filter(|round| round.s > 0.0)
-        .map(one)
+    record.rounds.iter().chain(&record.last).filter(|round| round.s > 0.0).map(one)
 }
 
 /// What sends took beyond their bytes at `r` bytes a second.
@@ -167,18 +142,15 @@ fn split(fixed: &Fixed) -> (f64, f64) {
         })
     });
     let per_pfn = weighted_median(slopes).unwrap_or(0.0).max(0.0);
-    let rest = fixed
-        .iter()
-        .map(|(p2m, (s, weight))| (s - per_pfn * *p2m as f64, *weight));
+    let rest = fixed.iter().map(|(p2m, (s, weight))| (s - per_pfn * *p2m as f64, *weight));
     (weighted_median(rest).unwrap_or(0.0).max(0.0), per_pfn)
 }
 
 /// The value with half of the weight on either side; `None` when there is none. Where two values
 /// share the middle it is their mean.
 fn weighted_median(values: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
-    let mut values: Vec<_> = values
-        .filter(|(value, weight)| value.is_finite() && *weight > 0.0)
-        .collect();
+    let mut values: Vec<_> =
+        values.filter(|(value, weight)| value.is_finite() && *weight > 0.0).collect();
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
     let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
     let mut below = 0.0;
@@ -188,20 +160,14 @@ fn weighted_median(values: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
             return Some(*value);
         }
         if below == half {
-            return Some(
-                values
-                    .get(i + 1)
-                    .map_or(*value, |next| (value + next.0) / 2.0),
-            );
+            return Some(values.get(i + 1).map_or(*value, |next| (value + next.0) / 2.0));
         }
     }
     values.last().map(|(value, _)| *value)
 }
 
 fn time(seconds: Option<f64>) -> Duration {
-    seconds
-        .and_then(|s| Duration::try_from_secs_f64(s).ok())
-        .unwrap_or_default()
+    seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

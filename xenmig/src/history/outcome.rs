@@ -102,10 +102,7 @@ impl OutcomeStore {
     /// The store in `state_dir`, which keeps the newest [`KEEP`] records. Touches nothing yet.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
-        Self {
-            path: state_dir.join(FILE),
-            keep: KEEP,
-        }
+        Self { path: state_dir.join(FILE), keep: KEEP }
     }
 
     /// The same store, which keeps the newest `keep` records.
@@ -158,8 +155,7 @@ impl OutcomeStore {
             Error::new(Kind::Internal, "cannot write an outcome as JSON").because(e)
         })?;
         line.push(b'\n');
-        self.append_line(line)
-            .map_err(|cause| Error::file(&self.path, "append to", cause))
+        self.append_line(line).map_err(|cause| Error::file(&self.path, "append to", cause))
     }
 
     fn append_line(&self, mut line: Vec<u8>) -> std::io::Result<()> {
@@ -169,11 +165,7 @@ impl OutcomeStore {
         // A lock file of its own: the other one may be replaced while somebody waits for it.
         let lock = File::create(self.path.with_extension("lock"))?;
         flock(&lock, FlockOperation::LockExclusive)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&self.path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
         let mut before = Vec::new();
         file.read_to_end(&mut before)?;
         if before.last().is_some_and(|byte| *byte != b'\n') {
@@ -193,9 +185,7 @@ impl OutcomeStore {
         file.write_all(&newest)?;
         file.sync_all()?;
         std::fs::rename(&fresh, &self.path)?;
-        self.path
-            .parent()
-            .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        self.path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     }
 }
 
@@ -203,22 +193,12 @@ impl OutcomeRecord {
     /// JSON has no infinities: written, they could not be read again.
     fn check(&self) -> Result<()> {
         let sends = self.rounds.iter().chain(&self.last).map(|round| round.s);
-        let times = [
-            self.start_s,
-            self.suspend_request_s,
-            self.finish_s,
-            self.total_s,
-            self.downtime_s,
-        ];
-        match times
-            .into_iter()
-            .chain(sends)
-            .find(|s| !s.is_finite() || *s < 0.0)
-        {
-            Some(s) => Err(Error::new(
-                Kind::Data,
-                format!("an outcome cannot have a time of {s} s"),
-            )),
+        let times =
+            [self.start_s, self.suspend_request_s, self.finish_s, self.total_s, self.downtime_s];
+        match times.into_iter().chain(sends).find(|s| !s.is_finite() || *s < 0.0) {
+            Some(s) => {
+                Err(Error::new(Kind::Data, format!("an outcome cannot have a time of {s} s")))
+            }
             None => Ok(()),
         }
     }

@@ -30,12 +30,7 @@ impl Guest {
     #[must_use]
     pub fn new(populated: Pages, p2m_size: Pages) -> Self {
         let p2m_size = p2m_size.max(populated);
-        Self {
-            populated,
-            p2m_size,
-            zero: Pages(0),
-            deferred: Pages(0),
-        }
+        Self { populated, p2m_size, zero: Pages(0), deferred: Pages(0) }
     }
 
     /// All there is to send, as the first round does.
@@ -62,10 +57,7 @@ impl From<&Domain> for Guest {
 impl From<&CurveFile> for Guest {
     fn from(file: &CurveFile) -> Self {
         let zero = Pages(file.zero_pages);
-        Self {
-            zero,
-            ..Self::new(Pages(file.total_pages), Pages(file.total_pages))
-        }
+        Self { zero, ..Self::new(Pages(file.total_pages), Pages(file.total_pages)) }
     }
 }
 
@@ -84,10 +76,7 @@ impl Load {
     /// Dirtied pages: all populated, none elided.
     #[must_use]
     pub fn dirtied(pages: f64) -> Self {
-        Self {
-            pages,
-            ..Self::default()
-        }
+        Self { pages, ..Self::default() }
     }
 
     /// Everything a header is sent for.
@@ -116,12 +105,8 @@ impl Format {
     /// and the contents of those pfns that have any. `MAX_BATCH_SIZE` in
     /// tools/libs/guest/xg_save_restore.h is 1024. All lengths are multiples of 8, so records need
     /// no padding.
-    pub const XEN: Self = Self {
-        page_size: PAGE_SIZE,
-        pfn_header: 8,
-        batch: 1024,
-        batch_header: 16,
-    };
+    pub const XEN: Self =
+        Self { page_size: PAGE_SIZE, pfn_header: 8, batch: 1024, batch_header: 16 };
 
     /// Bytes on the wire for `load`, as (batch headers and what belongs to pages, what belongs to
     /// holes). The last batch may be a part of one.

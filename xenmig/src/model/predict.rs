@@ -81,10 +81,7 @@ pub fn predict<P: PrecopyPolicy>(
     let mean = Curve::mean(curves)?;
     let expected = save_live(guest, link, &mean, &mut policy(), deadline);
     // A window that was cut short says little about later times.
-    let whole: Vec<_> = curves
-        .iter()
-        .filter(|c| c.sampled() * 2 >= mean.sampled())
-        .collect();
+    let whole: Vec<_> = curves.iter().filter(|c| c.sampled() * 2 >= mean.sampled()).collect();
     let mut random = Random::new(SEED);
     let drawn: Vec<_> = (0..DRAWS)
         .map(|_| {
@@ -93,11 +90,7 @@ pub fn predict<P: PrecopyPolicy>(
         })
         .collect();
     let of = |value: fn(&Outcome) -> f64| {
-        Quantiles::of(
-            drawn
-                .iter()
-                .map(|o| if o.moved() { value(o) } else { f64::INFINITY }),
-        )
+        Quantiles::of(drawn.iter().map(|o| if o.moved() { value(o) } else { f64::INFINITY }))
     };
     Some(Prediction {
         total_s: of(|outcome| outcome.total_s),
@@ -125,34 +118,17 @@ struct Imagined<'a> {
 
 impl<'a> Imagined<'a> {
     fn new(mean: &'a Curve, windows: &'a [&'a Curve], random: &'a mut Random) -> Self {
-        let level = if windows.len() == 1 {
-            (SINGLE_WINDOW_SPREAD * random.normal()).exp()
-        } else {
-            1.0
-        };
+        let level =
+            if windows.len() == 1 { (SINGLE_WINDOW_SPREAD * random.normal()).exp() } else { 1.0 };
         let beyond = 2.0 * random.uniform() - 1.0;
         let widening = widening(windows.len());
-        Self {
-            mean,
-            windows,
-            random,
-            drawn: Vec::new(),
-            widening,
-            level,
-            beyond,
-        }
+        Self { mean, windows, random, drawn: Vec::new(), widening, level, beyond }
     }
 
     fn pages(&self, curve: &Curve, seconds: f64) -> f64 {
         let likely = curve.pages_at(seconds);
         let (least, most) = curve.bounds_at(seconds);
-        likely
-            + self.beyond
-                * if self.beyond > 0.0 {
-                    most - likely
-                } else {
-                    likely - least
-                }
+        likely + self.beyond * if self.beyond > 0.0 { most - likely } else { likely - least }
     }
 }
 
@@ -172,17 +148,12 @@ impl Dirtying for Imagined<'_> {
 /// What makes the deviations of `n` windows as wide as what they were drawn from.
 fn widening(n: usize) -> f64 {
     /// Student's t at 90 % for 1 to 9 degrees of freedom.
-    const T: [f64; 9] = [
-        3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383,
-    ];
+    const T: [f64; 9] = [3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383];
     const Z: f64 = 1.282;
     let Some(degrees) = n.checked_sub(1).filter(|degrees| *degrees > 0) else {
         return 1.0;
     };
-    let t = T
-        .get(degrees - 1)
-        .copied()
-        .unwrap_or(Z + 0.9 / degrees as f64);
+    let t = T.get(degrees - 1).copied().unwrap_or(Z + 0.9 / degrees as f64);
     (n as f64 / degrees as f64).sqrt() * t / Z
 }
 
@@ -191,10 +162,6 @@ impl Quantiles {
         let mut values: Vec<_> = values.collect();
         values.sort_by(f64::total_cmp);
         let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-        Self {
-            p10: at(0.1),
-            p50: at(0.5),
-            p90: at(0.9),
-        }
+        Self { p10: at(0.1), p50: at(0.5), p90: at(0.9) }
     }
 }

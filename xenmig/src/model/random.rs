@@ -44,10 +44,7 @@ mod tests {
         let normal: Vec<f64> = (0..n).map(|_| random.normal()).collect();
         let mean = normal.iter().sum::<f64>() / f64::from(n);
         let variance = normal.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(n);
-        assert!(
-            mean.abs() < 0.01 && (variance - 1.0).abs() < 0.02,
-            "{mean} {variance}"
-        );
+        assert!(mean.abs() < 0.01 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
         let draw = || {
             let mut random = Random::new(7);
             (0..9).map(|_| random.below(5)).collect::<Vec<_>>()

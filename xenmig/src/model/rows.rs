@@ -85,11 +85,7 @@ pub struct Row {
 #[must_use]
 pub fn rows(subject: &Subject, question: &Question) -> Vec<Row> {
     let each = |&bandwidth: &BytesPerSecond| {
-        let link = Link {
-            bandwidth,
-            format: subject.format,
-            costs: subject.costs,
-        };
+        let link = Link { bandwidth, format: subject.format, costs: subject.costs };
         question.budgets.iter().map(move |&budget| {
             let (guest, curve) = (&subject.guest, &subject.curve);
             let outcome = match question.policy {

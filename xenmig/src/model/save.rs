@@ -187,11 +187,7 @@ impl<'a> Run<'a> {
             rounds: Vec::new(),
             horizon_s: 0.0,
         };
-        Self {
-            guest,
-            link,
-            outcome,
-        }
+        Self { guest, link, outcome }
     }
 
     /// Sends `load`; gives how long that took.
@@ -200,11 +196,7 @@ impl<'a> Run<'a> {
         let bytes = self.link.bytes(load);
         self.outcome.total_s += s;
         self.outcome.bytes += bytes;
-        self.outcome.rounds.push(Round {
-            pages: load.pages + load.zero,
-            bytes,
-            s,
-        });
+        self.outcome.rounds.push(Round { pages: load.pages + load.zero, bytes, s });
         s
     }
 
@@ -224,11 +216,7 @@ impl<'a> Run<'a> {
     /// The final send, with the guest suspended, and all until it runs at the target.
     pub(super) fn stop_and_copy(&mut self, load: &Load) {
         let finish = self.link.costs.finish.as_secs_f64();
-        let sent = if load.pfns() > 0.0 {
-            self.send(load)
-        } else {
-            0.0
-        };
+        let sent = if load.pfns() > 0.0 { self.send(load) } else { 0.0 };
         self.outcome.total_s += finish;
         self.outcome.downtime_s = sent + finish;
         self.outcome.end = End::Moved;

@@ -17,15 +17,11 @@ pub(super) struct Clock {
 
 impl Clock {
     pub fn new(real_time: bool) -> Self {
-        Self {
-            now: Cell::default(),
-            started: real_time.then(Instant::now),
-        }
+        Self { now: Cell::default(), started: real_time.then(Instant::now) }
     }
 
     pub fn now(&self) -> Duration {
-        self.started
-            .map_or_else(|| self.now.get(), |started| started.elapsed())
+        self.started.map_or_else(|| self.now.get(), |started| started.elapsed())
     }
 
     /// Waits until `at`; `false` when `stop` was set before that.

@@ -55,23 +55,22 @@ impl SimHost {
     /// [`Kind::Usage`] when it is no scene.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let scene = Scene::parse(text, origin)?;
-        let left_on = scene
-            .domains
-            .iter()
-            .filter(|guest| guest.fault.log_dirty_left_on);
+        let left_on = scene.domains.iter().filter(|guest| guest.fault.log_dirty_left_on);
         let logged = RefCell::new(left_on.map(Guest::domid).collect());
-        Ok(Self {
-            clock: Clock::new(scene.real_time),
-            scene,
-            logged,
-            logs: Cell::new(0),
-        })
+        Ok(Self { clock: Clock::new(scene.real_time), scene, logged, logs: Cell::new(0) })
     }
 
     /// Bandwidth of its link to other hosts; `None` when the scene does not say.
     #[must_use]
     pub fn link(&self) -> Option<BytesPerSecond> {
         self.scene.link
+    }
+
+    /// What a migration adds to the downtime beside sending, as [`crate::model::Costs::finish`];
+    /// `None` when the scene does not say.
+    #[must_use]
+    pub fn finish(&self) -> Option<Duration> {
+        self.scene.finish.map(|span| span.0)
     }
 
     /// Whether the dirty log of a domain is on.
@@ -173,23 +172,14 @@ impl SimHost {
     fn can_log(&self, guest: &Guest) -> bool {
         let host = &self.scene.host;
         !guest.fault.log_dirty_unsupported
-            && if guest.guest_type == GuestType::Pv {
-                host.shadow
-            } else {
-                host.hap
-            }
+            && if guest.guest_type == GuestType::Pv { host.shadow } else { host.hap }
     }
 }
 
 impl Host for SimHost {
     fn info(&self) -> Result<HostInfo> {
         let host = &self.scene.host;
-        let used: u64 = self
-            .scene
-            .domains
-            .iter()
-            .map(|guest| guest.memory.0.0)
-            .sum();
+        let used: u64 = self.scene.domains.iter().map(|guest| guest.memory.0.0).sum();
         let version = &host.xen_version;
         Ok(HostInfo {
             xen_version: version.clone(),
@@ -231,9 +221,7 @@ impl Host for SimHost {
             return Ok(None);
         }
         let fault = &self.living(id)?.fault;
-        let begun = fault
-            .save_begins_after
-            .is_some_and(|at| self.clock.now() >= at.0);
+        let begun = fault.save_begins_after.is_some_and(|at| self.clock.now() >= at.0);
         let outgoing = begun.then_some(Transfer::Outgoing { pid: 4242 });
         Ok(outgoing.or(fault.incoming.then_some(Transfer::Incoming)))
     }
@@ -247,15 +235,9 @@ impl Host for SimHost {
             vec![self.vcpu_time(guest); guest.vcpus as usize]
         };
         let cpus = self.scene.host.cpus;
-        let guests = self
-            .guests()
-            .map(|guest| self.vcpu_time(guest) * guest.vcpus);
+        let guests = self.guests().map(|guest| self.vcpu_time(guest) * guest.vcpus);
         let busy = up.mul_f64(self.scene.host.load) + guests.sum::<Duration>() / cpus;
-        Ok(CpuTimes {
-            at: up,
-            vcpus,
-            idle: vec![up.saturating_sub(busy); cpus as usize],
-        })
+        Ok(CpuTimes { at: up, vcpus, idle: vec![up.saturating_sub(busy); cpus as usize] })
     }
 
     fn pause(&self, time: Duration, stop: &AtomicBool) -> bool {
@@ -302,38 +284,18 @@ impl Host for SimHost {
         vec![
             finding("xen", None, &format!("Xen {}, simulated", host.xen_version)),
             if host.hap {
-                finding(
-                    "log-dirty",
-                    None,
-                    "PVH and HVM guests can be sampled and migrated live",
-                )
+                finding("log-dirty", None, "PVH and HVM guests can be sampled and migrated live")
             } else {
-                finding(
-                    "log-dirty",
-                    Some(no_hap),
-                    "there is no hardware-assisted paging",
-                )
+                finding("log-dirty", Some(no_hap), "there is no hardware-assisted paging")
             },
             if host.shadow {
-                finding(
-                    "pv-log-dirty",
-                    None,
-                    "PV guests can be sampled and migrated live",
-                )
+                finding("pv-log-dirty", None, "PV guests can be sampled and migrated live")
             } else {
-                finding(
-                    "pv-log-dirty",
-                    Some(no_shadow),
-                    "PV guests cannot migrate live",
-                )
+                finding("pv-log-dirty", Some(no_shadow), "PV guests cannot migrate live")
             },
             finding("scheduler", None, &host.scheduler),
             if host.no_permission {
-                finding(
-                    "save-guard",
-                    Some(no_rights),
-                    "this user may not hold saves back",
-                )
+                finding("save-guard", Some(no_rights), "this user may not hold saves back")
             } else {
                 finding("save-guard", None, "simulated saves are held back in time")
             },
@@ -343,18 +305,11 @@ impl Host for SimHost {
     fn recover(&self) -> Result<Vec<Recovered>> {
         self.permitted()?;
         let left_on = self.guests().filter(|guest| guest.fault.log_dirty_left_on);
-        let ours: Vec<_> = left_on
-            .map(Guest::domid)
-            .filter(|id| self.log_is_on(*id))
-            .collect();
+        let ours: Vec<_> = left_on.map(Guest::domid).filter(|id| self.log_is_on(*id)).collect();
         let clean = |domid| {
             self.set_log(domid, false);
             let what = "a killed xenmig had left its dirty log on; switched off".to_owned();
-            Recovered {
-                domid,
-                what,
-                clean: true,
-            }
+            Recovered { domid, what, clean: true }
         };
         Ok(ours.into_iter().map(clean).collect())
     }

@@ -35,13 +35,7 @@ impl<'a> SimLog<'a> {
             first += workload.pages();
         }
         host.set_log(guest.domid(), true);
-        Self {
-            host,
-            guest,
-            stop,
-            dirty: DirtyPages::clean(streams, on_since),
-            on_since,
-        }
+        Self { host, guest, stop, dirty: DirtyPages::clean(streams, on_since), on_since }
     }
 
     /// The guest writes until now.
@@ -49,10 +43,7 @@ impl<'a> SimLog<'a> {
         let now = self.host.clock().now();
         self.host.living(self.guest.domid())?;
         self.dirty.advance(now);
-        Ok(Peek {
-            at: now.saturating_sub(self.on_since),
-            dirty: Pages(self.dirty.count()),
-        })
+        Ok(Peek { at: now.saturating_sub(self.on_since), dirty: Pages(self.dirty.count()) })
     }
 }
 
@@ -67,16 +58,14 @@ impl DirtyLog for SimLog<'_> {
         }
         let save = before(fault.save_begins_after);
         let until = save.map_or(until, |save| save.0);
-        Ok(
-            match (self.host.clock().wait_until(until, self.stop), save) {
-                (false, _) => Wake::Interrupted,
-                (true, Some(_)) => {
-                    self.host.set_log(self.guest.domid(), false);
-                    Wake::SaveBegins
-                }
-                (true, None) => Wake::Due,
-            },
-        )
+        Ok(match (self.host.clock().wait_until(until, self.stop), save) {
+            (false, _) => Wake::Interrupted,
+            (true, Some(_)) => {
+                self.host.set_log(self.guest.domid(), false);
+                Wake::SaveBegins
+            }
+            (true, None) => Wake::Due,
+        })
     }
 
     fn peek(&mut self) -> Result<Peek> {
@@ -104,11 +93,7 @@ impl Drop for SimLog<'_> {
 
 /// Where the guest's page number `page` lies.
 fn pfn(page: u64) -> Pfn {
-    Pfn(if page < HOLE_BEGINS {
-        page
-    } else {
-        page - HOLE_BEGINS + HOLE_ENDS
-    })
+    Pfn(if page < HOLE_BEGINS { page } else { page - HOLE_BEGINS + HOLE_ENDS })
 }
 
 /// One above the highest pfn of a guest with `memory`. Xen's own pages (the last ones below 4 GiB)

@@ -24,6 +24,9 @@ pub(super) struct Scene {
     /// Bandwidth of the link to other hosts.
     #[serde(default)]
     pub link: Option<BytesPerSecond>,
+    /// What migrations to there add to the downtime, beside sending.
+    #[serde(default)]
+    pub finish: Option<Span>,
     #[serde(default)]
     pub host: Machine,
     #[serde(default, rename = "domain")]
@@ -207,13 +210,7 @@ impl Scene {
     }
 
     fn fault(&self) -> Option<String> {
-        let Machine {
-            load,
-            memory,
-            dom0_memory,
-            cpus,
-            ..
-        } = &self.host;
+        let Machine { load, memory, dom0_memory, cpus, .. } = &self.host;
         if !(0.0..=1.0).contains(load) {
             return Some(format!("host.load is a number from 0 to 1, not {load}"));
         }
@@ -245,10 +242,7 @@ impl Guest {
 
     fn fault(&self) -> Option<String> {
         if self.vcpus == 0 || self.vcpus > 512 {
-            return Some(format!(
-                "vcpus is a number from 1 to 512, not {}",
-                self.vcpus
-            ));
+            return Some(format!("vcpus is a number from 1 to 512, not {}", self.vcpus));
         }
         if !(0.0..=1.0).contains(&self.cpu) {
             return Some(format!("cpu is a number from 0 to 1, not {}", self.cpu));
@@ -256,10 +250,7 @@ impl Guest {
         if let Some(fault) = self.workloads.iter().find_map(Workload::fault) {
             return Some(format!("workload: {fault}"));
         }
-        let written = self
-            .workloads
-            .iter()
-            .fold(0u64, |sum, w| sum.saturating_add(w.pages()));
+        let written = self.workloads.iter().fold(0u64, |sum, w| sum.saturating_add(w.pages()));
         let memory = self.memory.pages();
         (memory.0 == 0 || written > memory.0)
             .then(|| format!("its workloads write to {written} pages, it has {memory}"))

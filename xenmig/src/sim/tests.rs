@@ -51,10 +51,7 @@ fn whole_sample(host: &SimHost, name: &str) -> Sample {
 #[test]
 fn a_sweep_dirties_its_rate_until_it_has_been_everywhere() {
     let host = workload("kind = 'sweep'\nrate = 1000\npages = 2500");
-    assert_eq!(
-        curve(&host, 0.0, &[0.5, 1.0, 2.0, 3.0, 9.0]),
-        [500, 1000, 2000, 2500, 2500]
-    );
+    assert_eq!(curve(&host, 0.0, &[0.5, 1.0, 2.0, 3.0, 9.0]), [500, 1000, 2000, 2500, 2500]);
 }
 
 #[test]
@@ -64,10 +61,7 @@ fn random_writes_meet_pages_again() {
     let seen = curve(&host, 0.0, &[0.1, 0.5, 2.0])[..].to_vec();
     for (seen, writes) in seen.into_iter().zip([1000.0, 5000.0, 20000.0]) {
         let expected = 5000.0 * (1.0 - f64::exp(-writes / 5000.0));
-        assert!(
-            (seen as f64 / expected - 1.0).abs() < 0.03,
-            "{seen} for {expected}"
-        );
+        assert!((seen as f64 / expected - 1.0).abs() < 0.03, "{seen} for {expected}");
     }
 }
 
@@ -104,31 +98,17 @@ fn a_day_is_quiet_at_its_start_and_busy_in_its_middle() {
 fn the_builtin_domains_are_what_they_are_called() {
     let host = SimHost::builtin();
     let last = |sample: &Sample| -> Vec<u64> {
-        sample
-            .windows
-            .iter()
-            .map(|window| window.points.last().unwrap().1.0)
-            .collect()
+        sample.windows.iter().map(|window| window.points.last().unwrap().1.0).collect()
     };
     let (idle, web) = (whole_sample(&host, "idle"), whole_sample(&host, "web"));
     let (db, batch) = (whole_sample(&host, "db"), whole_sample(&host, "batch"));
     assert!(last(&idle).iter().all(|dirty| *dirty < 100));
     let web = last(&web);
-    assert!(
-        web.iter().max().unwrap() - web.iter().min().unwrap() < 100,
-        "{web:?}"
-    );
+    assert!(web.iter().max().unwrap() - web.iter().min().unwrap() < 100, "{web:?}");
     let db = last(&db);
-    assert!(
-        db.iter().max().unwrap() > &(3 * db.iter().min().unwrap()),
-        "{db:?}"
-    );
+    assert!(db.iter().max().unwrap() > &(3 * db.iter().min().unwrap()), "{db:?}");
     let link = host.link().unwrap().get() / 4104.0;
-    assert!(
-        last(&batch)
-            .iter()
-            .all(|dirty| *dirty as f64 >= 0.99 * 900_000f64.min(3.0 * link))
-    );
+    assert!(last(&batch).iter().all(|dirty| *dirty as f64 >= 0.99 * 900_000f64.min(3.0 * link)));
     assert_eq!(host.logs_switched_on(), 12);
 }
 
@@ -146,17 +126,11 @@ fn utilisation_follows_the_scene() {
         "cpu = 0.25\n[[domain.workload]]\nkind = 'burst'\nperiod = '2s'\nbusy = '1s'\nrate = 1\n\
          pages = 1\ncpu = 0.5\n[host]\ncpus = 4\nload = 0.1",
     );
-    let plan = Plan {
-        window: seconds(2.0),
-        ..Plan::default()
-    };
+    let plan = Plan { window: seconds(2.0), ..Plan::default() };
     let domain = host.domain(ID).unwrap();
     let sample = sample(&host, &domain, &plan, &RUN, &mut |_| {}).unwrap();
     let vcpus = sample.vcpu_utilisation();
-    assert!(
-        vcpus.len() == 2 && vcpus.iter().all(|used| (used - 0.5).abs() < 0.01),
-        "{vcpus:?}"
-    );
+    assert!(vcpus.len() == 2 && vcpus.iter().all(|used| (used - 0.5).abs() < 0.01), "{vcpus:?}");
     let used = sample.host_cpu_utilisation().unwrap();
     assert!((used - (0.1 + 0.5 * 2.0 / 4.0)).abs() < 0.01, "{used}");
 }
@@ -180,10 +154,7 @@ fn a_save_that_begins_takes_the_log_over() {
     assert_eq!(sample.windows.len(), 2);
     assert_eq!(sample.ended(), Ended::SaveBegan);
     assert!(!host.log_is_on(ID));
-    assert_eq!(
-        host.transfer(ID).unwrap(),
-        Some(Transfer::Outgoing { pid: 4242 })
-    );
+    assert_eq!(host.transfer(ID).unwrap(), Some(Transfer::Outgoing { pid: 4242 }));
     assert_eq!(host.dirty_log(ID, &RUN).err().unwrap().kind(), Kind::Busy);
 }
 
@@ -210,18 +181,11 @@ fn a_log_that_cannot_be_had_says_why() {
     let refused = |more: &str| host(more).dirty_log(ID, &RUN).err().unwrap().kind();
     assert_eq!(refused("fault.log_dirty_busy = true"), Kind::Busy);
     assert_eq!(refused("fault.incoming = true"), Kind::Busy);
-    assert_eq!(
-        refused("fault.log_dirty_unsupported = true"),
-        Kind::Unsupported
-    );
+    assert_eq!(refused("fault.log_dirty_unsupported = true"), Kind::Unsupported);
     assert_eq!(refused("type = 'pv'"), Kind::Unsupported);
     assert_eq!(refused("[host]\nhap = false"), Kind::Unsupported);
     assert_eq!(refused("[host]\nno_permission = true"), Kind::Permission);
-    assert!(
-        host("type = 'pv'\n[host]\nshadow = true")
-            .dirty_log(ID, &RUN)
-            .is_ok()
-    );
+    assert!(host("type = 'pv'\n[host]\nshadow = true").dirty_log(ID, &RUN).is_ok());
 }
 
 #[test]
@@ -246,14 +210,7 @@ fn recover_switches_off_what_a_killed_run_left_on() {
 
 #[test]
 fn findings_show_the_faults_of_the_host() {
-    let worst = |more: &str| {
-        host(more)
-            .findings()
-            .into_iter()
-            .map(|f| f.state)
-            .max()
-            .unwrap()
-    };
+    let worst = |more: &str| host(more).findings().into_iter().map(|f| f.state).max().unwrap();
     assert_eq!(worst("[host]\nshadow = true"), Health::Good);
     assert_eq!(worst(""), Health::Limited);
     assert_eq!(worst("[host]\nno_permission = true"), Health::Bad);

@@ -88,9 +88,7 @@ impl Workload {
     /// All pages it may write to.
     pub fn pages(&self) -> u64 {
         match *self {
-            Self::Hot {
-                pages, cold_pages, ..
-            } => pages + cold_pages,
+            Self::Hot { pages, cold_pages, .. } => pages + cold_pages,
             Self::Steady { pages, .. }
             | Self::Sweep { pages, .. }
             | Self::Burst { pages, .. }
@@ -104,9 +102,7 @@ impl Workload {
             Self::Steady { rate, .. } | Self::Sweep { rate, .. } | Self::Hot { rate, .. } => {
                 [rate, 0.0]
             }
-            Self::Burst {
-                rate, quiet_rate, ..
-            } => [rate, quiet_rate],
+            Self::Burst { rate, quiet_rate, .. } => [rate, quiet_rate],
             Self::Diurnal { low, high, .. } => [low, high - low],
         };
         if !rates.iter().all(|rate| (0.0..=1e9).contains(rate)) {
@@ -130,19 +126,8 @@ impl Workload {
     /// CPU time it has used per vCPU when the host has been up for `up`, beyond the domain's own.
     pub fn cpu_time(&self, up: Duration) -> Duration {
         match *self {
-            Self::Burst {
-                period,
-                busy,
-                phase,
-                cpu,
-                ..
-            } => {
-                let pace = Pace::Burst {
-                    period,
-                    busy,
-                    rate: cpu,
-                    quiet_rate: 0.0,
-                };
+            Self::Burst { period, busy, phase, cpu, .. } => {
+                let pace = Pace::Burst { period, busy, rate: cpu, quiet_rate: 0.0 };
                 Duration::from_secs_f64(pace.between(phase.0, phase.0 + up))
             }
             _ => Duration::ZERO,
@@ -168,45 +153,15 @@ impl Workload {
             Self::Sweep { rate, pages } => {
                 vec![stream(first, pages, Order::Sweep, even(rate), zero)]
             }
-            Self::Hot {
-                rate,
-                pages,
-                share,
-                cold_pages,
-            } => vec![
+            Self::Hot { rate, pages, share, cold_pages } => vec![
                 stream(first, pages, Order::Random, even(rate * share), zero),
-                stream(
-                    first + pages,
-                    cold_pages,
-                    Order::Random,
-                    even(rate * (1.0 - share)),
-                    zero,
-                ),
+                stream(first + pages, cold_pages, Order::Random, even(rate * (1.0 - share)), zero),
             ],
-            Self::Burst {
-                period,
-                busy,
-                phase,
-                rate,
-                quiet_rate,
-                pages,
-                ..
-            } => {
-                let pace = Pace::Burst {
-                    period,
-                    busy,
-                    rate,
-                    quiet_rate,
-                };
+            Self::Burst { period, busy, phase, rate, quiet_rate, pages, .. } => {
+                let pace = Pace::Burst { period, busy, rate, quiet_rate };
                 vec![stream(first, pages, Order::Random, pace, phase)]
             }
-            Self::Diurnal {
-                period,
-                phase,
-                low,
-                high,
-                pages,
-            } => {
+            Self::Diurnal { period, phase, low, high, pages } => {
                 let pace = Pace::Diurnal { period, low, high };
                 vec![stream(first, pages, Order::Random, pace, phase)]
             }
@@ -224,20 +179,9 @@ enum Order {
 /// How many writes a second.
 #[derive(Debug, Clone, Copy)]
 enum Pace {
-    Even {
-        rate: f64,
-    },
-    Burst {
-        period: Span,
-        busy: Span,
-        rate: f64,
-        quiet_rate: f64,
-    },
-    Diurnal {
-        period: Span,
-        low: f64,
-        high: f64,
-    },
+    Even { rate: f64 },
+    Burst { period: Span, busy: Span, rate: f64, quiet_rate: f64 },
+    Diurnal { period: Span, low: f64, high: f64 },
 }
 
 impl Pace {
@@ -246,12 +190,7 @@ impl Pace {
         let t = t.as_secs_f64();
         match self {
             Self::Even { rate } => rate * t,
-            Self::Burst {
-                period,
-                busy,
-                rate,
-                quiet_rate,
-            } => {
+            Self::Burst { period, busy, rate, quiet_rate } => {
                 let (period, busy) = (period.0.as_secs_f64(), busy.0.as_secs_f64());
                 let whole = (t / period).floor();
                 let rest = t - whole * period;
@@ -322,9 +261,7 @@ impl DirtyPages {
             count: 0,
             stream,
         };
-        Self {
-            parts: streams.into_iter().map(part).collect(),
-        }
+        Self { parts: streams.into_iter().map(part).collect() }
     }
 
     /// Lets the guest write until the host has been up for `up`.
@@ -347,11 +284,7 @@ impl DirtyPages {
     /// The dirty pages, as numbers of the guest's pages.
     pub fn pages(&self) -> impl Iterator<Item = u64> {
         self.parts.iter().flat_map(|part| {
-            let dirty = part
-                .dirty
-                .iter()
-                .zip(part.stream.first..)
-                .filter(|(dirty, _)| **dirty);
+            let dirty = part.dirty.iter().zip(part.stream.first..).filter(|(dirty, _)| **dirty);
             dirty.map(|(_, page)| page)
         })
     }

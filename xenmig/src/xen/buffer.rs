@@ -28,12 +28,7 @@ impl<'c> PageBuffer<'c> {
         if memory.is_null() {
             return Err(on_host("allocate memory for the bitmap").failed(errno()));
         }
-        Ok(Self {
-            control,
-            buffer,
-            pages,
-            bits,
-        })
+        Ok(Self { control, buffer, pages, bits })
     }
 
     pub(super) const fn raw(&mut self) -> *mut sys::xc_hypercall_buffer_t {

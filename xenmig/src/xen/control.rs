@@ -59,10 +59,7 @@ impl Control {
             )
         };
         check(returned, on_host("read Xen's version"))?;
-        let bytes = text
-            .iter()
-            .take_while(|c| **c != 0)
-            .map(|c| c.to_ne_bytes()[0]);
+        let bytes = text.iter().take_while(|c| **c != 0).map(|c| c.to_ne_bytes()[0]);
         Ok(bytes.map(char::from).collect())
     }
 
@@ -160,21 +157,18 @@ impl Control {
     ///
     /// Fails with EINVAL when it was on already: then somebody else owns it.
     pub(super) fn log_enable(&self, id: DomId) -> Result<()> {
-        self.shadow(id, sys::XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY)
-            .map_err(|errno| {
-                let attempt = on(id, "switch on the dirty log");
-                match errno.raw_os_error() {
-                    Some(libc::EINVAL) => Error::new(
-                        Kind::Busy,
-                        format!("the dirty log of domain {id} is in use"),
-                    )
-                    .hint(
+        self.shadow(id, sys::XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY).map_err(|errno| {
+            let attempt = on(id, "switch on the dirty log");
+            match errno.raw_os_error() {
+                Some(libc::EINVAL) => {
+                    Error::new(Kind::Busy, format!("the dirty log of domain {id} is in use")).hint(
                         "a migration, another tool or an open VNC display of an HVM guest \
                              uses it; try again when that is over",
-                    ),
-                    _ => attempt.failed(errno),
+                    )
                 }
-            })
+                _ => attempt.failed(errno),
+            }
+        })
     }
 
     /// Switches the dirty log off.
@@ -259,9 +253,7 @@ impl Control {
             )
         };
         check(returned, on(id, "read the dirty log"))?;
-        Ok(LogStats {
-            dirty: u64::from(stats.dirty_count),
-        })
+        Ok(LogStats { dirty: u64::from(stats.dirty_count) })
     }
 }
 

@@ -21,23 +21,12 @@ pub(super) fn times(control: &Control, id: DomId, cpus: u32) -> Result<CpuTimes>
             vcpus.push(Duration::from_nanos(state.cpu_time));
         }
     }
-    let idle = control
-        .idle_times(cpus)?
-        .into_iter()
-        .map(Duration::from_nanos)
-        .collect();
-    Ok(CpuTimes {
-        at: now(),
-        vcpus,
-        idle,
-    })
+    let idle = control.idle_times(cpus)?.into_iter().map(Duration::from_nanos).collect();
+    Ok(CpuTimes { at: now(), vcpus, idle })
 }
 
 /// The host's monotonic clock.
 pub(super) fn now() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::new(
-        now.tv_sec.unsigned_abs(),
-        u32::try_from(now.tv_nsec).unwrap_or(0),
-    )
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -45,27 +45,20 @@ pub(super) fn one(control: &Control, store: &Store, id: DomId) -> Result<Domain>
 pub(super) fn raw(control: &Control, id: DomId) -> Result<sys::xc_domaininfo_t> {
     // The call answers with the first domain from `id` on, which may be another one.
     let found = control.domains(id, 1)?;
-    found
-        .into_iter()
-        .find(|info| info.domain == id.0)
-        .ok_or_else(|| {
-            Error::new(Kind::NoSuchDomain, format!("there is no domain {id}"))
-                .hint("`xl list` shows the domains of this host")
-        })
+    found.into_iter().find(|info| info.domain == id.0).ok_or_else(|| {
+        Error::new(Kind::NoSuchDomain, format!("there is no domain {id}"))
+            .hint("`xl list` shows the domains of this host")
+    })
 }
 
 fn describe(control: &Control, store: &Store, info: &sys::xc_domaininfo_t) -> Domain {
     let id = DomId(info.domain);
     let memory = Pages(info.tot_pages);
     // A domain that is being torn down no longer tells its size.
-    let p2m_size = control
-        .p2m_size(id)
-        .map_or(memory, |size| Pages(size).max(memory));
+    let p2m_size = control.p2m_size(id).map_or(memory, |size| Pages(size).max(memory));
     Domain {
         id,
-        name: store
-            .read(&format!("/local/domain/{id}/name"))
-            .unwrap_or_default(),
+        name: store.read(&format!("/local/domain/{id}/name")).unwrap_or_default(),
         uuid: Uuid(info.handle),
         guest_type: guest_type(info),
         state: run_state(info.flags),

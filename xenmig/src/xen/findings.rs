@@ -33,10 +33,7 @@ pub(super) fn all(host: &dyn Host, options: &Options) -> Vec<Finding> {
 fn about_host(info: &HostInfo) -> Vec<Finding> {
     let mut found = vec![good("xen", format!("Xen {}", info.xen_version))];
     found.push(if info.hap {
-        good(
-            "log-dirty",
-            "PVH and HVM guests can be sampled and migrated live".into(),
-        )
+        good("log-dirty", "PVH and HVM guests can be sampled and migrated live".into())
     } else {
         bad(
             "log-dirty",
@@ -68,14 +65,8 @@ fn guard(options: &Options) -> Finding {
     let helpers = save_helpers(&options.save_helpers);
     match SaveGuard::start(&helpers) {
         Ok(_guard) => {
-            let names: Vec<_> = helpers
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
-            good(
-                "save-guard",
-                format!("saves by {} are held back in time", names.join(", ")),
-            )
+            let names: Vec<_> = helpers.iter().map(|path| path.display().to_string()).collect();
+            good("save-guard", format!("saves by {} are held back in time", names.join(", ")))
         }
         Err(error) => bad("save-guard", error.to_string(), error.advice()),
     }
@@ -89,19 +80,9 @@ fn notes(options: &Options) -> Finding {
 }
 
 const fn good(what: &'static str, found: String) -> Finding {
-    Finding {
-        what,
-        state: Health::Good,
-        found,
-        advice: None,
-    }
+    Finding { what, state: Health::Good, found, advice: None }
 }
 
 fn bad(what: &'static str, found: String, advice: Option<&str>) -> Finding {
-    Finding {
-        what,
-        state: Health::Bad,
-        found,
-        advice: advice.map(str::to_owned),
-    }
+    Finding { what, state: Health::Bad, found, advice: advice.map(str::to_owned) }
 }

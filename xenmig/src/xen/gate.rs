@@ -20,10 +20,7 @@ pub(super) const fn on_host(what: &'static str) -> Attempt {
 
 /// An attempt on one domain.
 pub(super) const fn on(domain: DomId, what: &'static str) -> Attempt {
-    Attempt {
-        what,
-        domain: Some(domain),
-    }
+    Attempt { what, domain: Some(domain) }
 }
 
 /// A return code of libxenctrl: below zero is a failure explained by errno.
@@ -44,10 +41,7 @@ pub(super) fn check_light(returned: i32, attempt: Attempt) -> Result<()> {
         xen_sys::ERROR_DOMAIN_NOTFOUND => Kind::NoSuchDomain,
         _ => Kind::Internal,
     };
-    Err(Error::new(
-        kind,
-        format!("{}: libxl error {returned}", attempt.sentence()),
-    ))
+    Err(Error::new(kind, format!("{}: libxl error {returned}", attempt.sentence())))
 }
 
 impl Attempt {

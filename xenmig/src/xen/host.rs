@@ -33,10 +33,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            run_directory: PathBuf::from("/run/xenmig"),
-            save_helpers: Vec::new(),
-        }
+        Self { run_directory: PathBuf::from("/run/xenmig"), save_helpers: Vec::new() }
     }
 }
 
@@ -58,21 +55,14 @@ impl XenHost {
     /// who may not.
     pub fn open(options: Options) -> Result<Self> {
         if !sys::LINKED {
-            return Err(
-                Error::new(Kind::NoXen, "this xenmig was built without Xen").hint(
-                    "install libxen-dev (Debian) or xen-devel, rebuild, and run it in the control \
+            return Err(Error::new(Kind::NoXen, "this xenmig was built without Xen").hint(
+                "install libxen-dev (Debian) or xen-devel, rebuild, and run it in the control \
                  domain; `--host sim` works without",
-                ),
-            );
+            ));
         }
-        if !["/dev/xen/privcmd", "/proc/xen/privcmd"]
-            .iter()
-            .any(|path| Path::new(path).exists())
-        {
-            return Err(
-                Error::new(Kind::NoXen, "there is no Xen hypervisor under this system")
-                    .hint("run xenmig in the control domain (Dom0); `--host sim` works anywhere"),
-            );
+        if !["/dev/xen/privcmd", "/proc/xen/privcmd"].iter().any(|path| Path::new(path).exists()) {
+            return Err(Error::new(Kind::NoXen, "there is no Xen hypervisor under this system")
+                .hint("run xenmig in the control domain (Dom0); `--host sim` works anywhere"));
         }
         let control = Control::open()?;
         let (major, minor) = control.version()?;
@@ -85,13 +75,7 @@ impl XenHost {
                 .hint("rebuild it against the libraries of the running version"));
         }
         let cpus = control.physical()?.nr_cpus;
-        Ok(Self {
-            control,
-            store: Store::open()?,
-            options,
-            cpus,
-            guard: OnceLock::new(),
-        })
+        Ok(Self { control, store: Store::open()?, options, cpus, guard: OnceLock::new() })
     }
 
     /// Whether each domain runs: one hypercall and nothing else, so cheap enough to watch the
@@ -102,10 +86,7 @@ impl XenHost {
     pub fn run_states(&self) -> Result<Vec<(DomId, RunState)>> {
         const MOST: usize = 1024;
         let all = self.control.domains(DomId::DOM0, MOST)?;
-        Ok(all
-            .iter()
-            .map(|info| (DomId(info.domain), domain::run_state(info.flags)))
-            .collect())
+        Ok(all.iter().map(|info| (DomId(info.domain), domain::run_state(info.flags))).collect())
     }
 
     /// The guard over saves, started when it is first needed and kept from then on.
@@ -158,11 +139,7 @@ impl XenHost {
             "a save runs and has taken over the dirty log that a killed xenmig had left on"
         };
         lease.clear();
-        Ok(Some(Recovered {
-            domid: id,
-            what: what.to_owned(),
-            clean: true,
-        }))
+        Ok(Some(Recovered { domid: id, what: what.to_owned(), clean: true }))
     }
 }
 
@@ -248,13 +225,7 @@ impl Host for XenHost {
         self.can_log(&domain)?;
         let guard = self.guard()?;
         let lease = Lease::take(&self.options.run_directory, id)?;
-        Ok(Box::new(LogDirty::new(
-            guard,
-            &self.control,
-            &domain,
-            lease,
-            stop,
-        )?))
+        Ok(Box::new(LogDirty::new(guard, &self.control, &domain, lease, stop)?))
     }
 
     fn findings(&self) -> Vec<Finding> {
@@ -266,11 +237,9 @@ impl Host for XenHost {
         for id in lease::known(&self.options.run_directory)? {
             match self.recover_one(id) {
                 Ok(nothing_or_one) => done.extend(nothing_or_one),
-                Err(error) => done.push(Recovered {
-                    domid: id,
-                    what: error.to_string(),
-                    clean: false,
-                }),
+                Err(error) => {
+                    done.push(Recovered { domid: id, what: error.to_string(), clean: false })
+                }
             }
         }
         Ok(done)

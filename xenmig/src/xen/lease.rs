@@ -53,11 +53,10 @@ impl Lease {
             .map_err(|cause| Error::file(&path, "open", cause))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { file, path }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
-                Kind::Busy,
-                format!("another xenmig samples domain {id}"),
-            )
-            .hint("wait until it is done")),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(Error::new(Kind::Busy, format!("another xenmig samples domain {id}"))
+                    .hint("wait until it is done"))
+            }
             Err(cause) => Err(Error::file(&path, "lock", cause.into())),
         }
     }
@@ -65,27 +64,20 @@ impl Lease {
     /// The note that a killed process left; `None` when the log was let go properly.
     pub(super) fn note(&mut self) -> Result<Option<Note>> {
         let mut text = String::new();
-        let read = self
-            .file
-            .rewind()
-            .and_then(|()| self.file.read_to_string(&mut text));
+        let read = self.file.rewind().and_then(|()| self.file.read_to_string(&mut text));
         read.map_err(|cause| Error::file(&self.path, "read", cause))?;
         if text.is_empty() {
             return Ok(None);
         }
         // A torn note still says that the log may be on; of which domain the name tells.
-        let torn = Note {
-            uuid: String::new(),
-            pid: 0,
-        };
+        let torn = Note { uuid: String::new(), pid: 0 };
         Ok(Some(serde_json::from_str(&text).unwrap_or(torn)))
     }
 
     /// Notes that the log is about to be switched on.
     pub(super) fn write(&mut self, note: &Note) -> Result<()> {
         let text = serde_json::to_vec(note).unwrap_or_default();
-        self.replace(&text)
-            .map_err(|cause| Error::file(&self.path, "write", cause))
+        self.replace(&text).map_err(|cause| Error::file(&self.path, "write", cause))
     }
 
     /// Notes that the log is off.
@@ -110,15 +102,7 @@ pub(super) fn known(directory: &Path) -> Result<Vec<DomId>> {
         Err(cause) => return Err(Error::file(directory, "read", cause)),
     };
     let mut known: Vec<_> = entries
-        .filter_map(|entry| {
-            entry
-                .ok()?
-                .file_name()
-                .to_str()?
-                .strip_prefix("domain-")?
-                .parse()
-                .ok()
-        })
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("domain-")?.parse().ok())
         .map(DomId)
         .collect();
     known.sort_unstable();
@@ -132,10 +116,7 @@ mod tests {
     const ID: DomId = DomId(7);
 
     fn note() -> Note {
-        Note {
-            uuid: "a".into(),
-            pid: 42,
-        }
+        Note { uuid: "a".into(), pid: 42 }
     }
 
     #[test]
@@ -166,13 +147,7 @@ mod tests {
     fn a_torn_note_is_still_a_note() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("domain-7"), "{\"uuid\":\"a").unwrap();
-        assert!(
-            Lease::take(dir.path(), ID)
-                .unwrap()
-                .note()
-                .unwrap()
-                .is_some()
-        );
+        assert!(Lease::take(dir.path(), ID).unwrap().note().unwrap().is_some());
     }
 
     #[test]

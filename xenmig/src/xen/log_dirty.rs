@@ -36,20 +36,11 @@ impl<'a> LogDirty<'a> {
         stop: &'a AtomicBool,
     ) -> Result<Self> {
         guard.switch_on(domain.id, domain.uuid, lease)?;
-        Ok(Self {
-            guard,
-            control,
-            id: domain.id,
-            since: Instant::now(),
-            stop,
-        })
+        Ok(Self { guard, control, id: domain.id, since: Instant::now(), stop })
     }
 
     fn gone(&self) -> Error {
-        let what = format!(
-            "a save of domain {} began; its dirty log was let go",
-            self.id
-        );
+        let what = format!("a save of domain {} began; its dirty log was let go", self.id);
         Error::new(Kind::Busy, what)
     }
 }
@@ -75,24 +66,16 @@ impl DirtyLog for LogDirty<'_> {
         let at = self.since.elapsed();
         let stats = self.guard.while_on(|control| control.log_peek(self.id));
         let stats = stats.unwrap_or_else(|| Err(self.gone()))?;
-        Ok(Peek {
-            at,
-            dirty: Pages(stats.dirty),
-        })
+        Ok(Peek { at, dirty: Pages(stats.dirty) })
     }
 
     fn peek_bitmap(&mut self, into: &mut Bitmap) -> Result<Peek> {
         let mut buffer = PageBuffer::for_bits(self.control, into.len())?;
         let at = self.since.elapsed();
-        let stats = self
-            .guard
-            .while_on(|control| control.log_peek_bitmap(self.id, &mut buffer));
+        let stats = self.guard.while_on(|control| control.log_peek_bitmap(self.id, &mut buffer));
         let stats = stats.unwrap_or_else(|| Err(self.gone()))?;
         buffer.copy_to(into);
-        Ok(Peek {
-            at,
-            dirty: Pages(stats.dirty),
-        })
+        Ok(Peek { at, dirty: Pages(stats.dirty) })
     }
 
     fn close(self: Box<Self>) -> Result<()> {

@@ -40,10 +40,7 @@ pub(super) struct Program {
 impl Program {
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         let meta = fs::metadata(path)?;
-        Ok(Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-        })
+        Ok(Self { device: meta.dev(), inode: meta.ino() })
     }
 }
 
@@ -95,9 +92,7 @@ fn judge(pid: u32, programs: &[Program]) -> Option<Intent> {
     }
     let (program, arguments) = pending_exec(pid)?;
     let program = Program::at(Path::new(&program)).ok();
-    program
-        .filter(|program| programs.contains(program))
-        .map(|_| intent(&arguments))
+    program.filter(|program| programs.contains(program)).map(|_| intent(&arguments))
 }
 
 /// Whether the process still exists.
@@ -108,12 +103,8 @@ pub(super) fn alive(pid: u32) -> bool {
 /// The arguments of the program that a process runs now.
 pub(super) fn arguments(pid: u32) -> io::Result<Vec<String>> {
     let line = fs::read(format!("/proc/{pid}/cmdline"))?;
-    let words = line
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty());
-    Ok(words
-        .map(|word| String::from_utf8_lossy(word).into_owned())
-        .collect())
+    let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    Ok(words.map(|word| String::from_utf8_lossy(word).into_owned()).collect())
 }
 
 /// The program and arguments of an exec that a process has asked for and that has not happened
@@ -133,9 +124,7 @@ pub(super) fn pending_exec(pid: u32) -> Option<(String, Vec<String>)> {
     let mut words = Vec::new();
     for nth in 0..MOST_ARGUMENTS {
         let mut pointer = [0; 8];
-        memory
-            .read_exact_at(&mut pointer, arguments.checked_add(nth * 8)?)
-            .ok()?;
+        memory.read_exact_at(&mut pointer, arguments.checked_add(nth * 8)?).ok()?;
         match u64::from_ne_bytes(pointer) {
             0 => return Some((program, words)),
             pointer => words.push(read_text(&memory, pointer)?),
@@ -186,13 +175,8 @@ fn read_text(memory: &File, address: u64) -> Option<String> {
 
 /// Whether this kernel is at least `major.minor`.
 pub(super) fn kernel_at_least(major: u32, minor: u32) -> bool {
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|n| n.parse().unwrap_or(0));
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }
 
@@ -216,11 +200,9 @@ mod tests {
 
     #[test]
     fn in_doubt_it_concerns_every_domain() {
-        for odd in [
-            "xenguest -mode live_suspend",
-            "helper --save-domain 3 4",
-            "h --save-domain a b c",
-        ] {
+        for odd in
+            ["xenguest -mode live_suspend", "helper --save-domain 3 4", "h --save-domain a b c"]
+        {
             assert_eq!(intent(&words(odd)), Intent::Unknown, "{odd}");
             assert!(intent(&words(odd)).concerns(DomId(5)));
         }
@@ -235,10 +217,7 @@ mod tests {
         let at = "322 0x3 0x55d0 0x7ffe10 0x7ffe20 0x0 0x0 0x7ffd0 0x7f00";
         assert_eq!(exec_pointers(at), Some((0x55d0, 0x7ffe10)));
         assert_eq!(exec_pointers("running"), None);
-        assert_eq!(
-            exec_pointers("0 0x3 0x55d0 0x7ffe10 0x0 0x0 0x0 0x7ffd0 0x7f00"),
-            None
-        );
+        assert_eq!(exec_pointers("0 0x3 0x55d0 0x7ffe10 0x0 0x0 0x0 0x7ffd0 0x7f00"), None);
     }
 
     #[test]

@@ -66,16 +66,9 @@ pub fn save_helpers(configured: &[PathBuf]) -> Vec<PathBuf> {
         return configured.to_vec();
     }
     let version = format!("/usr/lib/xen-{}/bin", super::BUILT_FOR);
-    let folders = [
-        &version,
-        "/usr/lib/xen/bin",
-        "/usr/libexec/xen/bin",
-        "/usr/local/lib/xen/bin",
-    ];
+    let folders = [&version, "/usr/lib/xen/bin", "/usr/libexec/xen/bin", "/usr/local/lib/xen/bin"];
     let names = ["libxl-save-helper", "emu-manager", "xenguest"];
-    let usual = folders
-        .iter()
-        .flat_map(|f| names.iter().map(move |n| Path::new(f).join(n)));
+    let usual = folders.iter().flat_map(|f| names.iter().map(move |n| Path::new(f).join(n)));
     let mut found: Vec<_> = usual.filter(|path| path.exists()).collect();
     found.extend(std::env::var_os("LIBXL_SAVE_HELPER").map(PathBuf::from));
     found
@@ -86,9 +79,7 @@ fn loaded_libxenguest() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let path = maps.lines().find_map(|line| {
         Some(&line[line.find('/')?..]).filter(|path| {
-            path.rsplit('/')
-                .next()
-                .is_some_and(|name| name.starts_with("libxenguest.so"))
+            path.rsplit('/').next().is_some_and(|name| name.starts_with("libxenguest.so"))
         })
     })?;
     Some(PathBuf::from(path))
@@ -109,37 +100,22 @@ impl SaveGuard {
             .hint("name the programs that save domains on this host in `xen.save_helpers`"));
         }
         let fanotify = watch(helpers)?;
-        let programs = helpers
-            .iter()
-            .filter_map(|path| Program::at(path).ok())
-            .collect();
+        let programs = helpers.iter().filter_map(|path| Program::at(path).ok()).collect();
         let end = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| {
             Error::new(Kind::Internal, "cannot make an event descriptor").because(errno)
         })?;
         let wakes = end.try_clone().map_err(|cause| {
             Error::new(Kind::Internal, "cannot copy an event descriptor").because(cause)
         })?;
-        let state = State {
-            control: Control::open()?,
-            watching: true,
-            begun: Vec::new(),
-            held: None,
-        };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        });
+        let state =
+            State { control: Control::open()?, watching: true, begun: Vec::new(), held: None };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let watcher = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("save-guard".into())
             .spawn(move || answer_events(&fanotify, &wakes, &watcher))
             .map_err(|cause| Error::new(Kind::Internal, "cannot start a thread").because(cause))?;
-        let guard = Self {
-            shared,
-            programs,
-            end,
-            thread: Some(thread),
-        };
+        let guard = Self { shared, programs, end, thread: Some(thread) };
         guard.settle()?;
         Ok(guard)
     }
@@ -168,10 +144,7 @@ impl SaveGuard {
             return Err(Error::new(Kind::Internal, "the save guard has stopped"));
         }
         if state.held.is_some() {
-            return Err(Error::new(
-                Kind::Busy,
-                "this process samples another domain already",
-            ));
+            return Err(Error::new(Kind::Busy, "this process samples another domain already"));
         }
         if let Some(pid) = state.save_of(id, self.running()?)? {
             let what = format!("domain {id} is being saved by process {pid}");
@@ -181,10 +154,7 @@ impl SaveGuard {
             log::info!("switching off the dirty log of domain {id} that a dead process left on");
             state.switch_off(id)?;
         }
-        lease.write(&Note {
-            uuid: uuid.to_string(),
-            pid: std::process::id(),
-        })?;
+        lease.write(&Note { uuid: uuid.to_string(), pid: std::process::id() })?;
         if let Err(error) = state.control.log_enable(id) {
             lease.clear();
             return Err(error);
@@ -224,11 +194,7 @@ impl SaveGuard {
             return false;
         }
         let waited = self.shared.changed.wait_timeout(state, time);
-        waited
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .held
-            .is_some()
+        waited.unwrap_or_else(PoisonError::into_inner).0.held.is_some()
     }
 
     /// Switches the log off, unless a save has taken it over or it is off already.
@@ -239,10 +205,7 @@ impl SaveGuard {
         };
         // No save can have begun unseen. Should one run nevertheless, the log is its own now, and
         // to touch it would lose the guest.
-        if let Ok(Some(pid)) = self
-            .running()
-            .and_then(|running| state.save_of(id, running))
-        {
+        if let Ok(Some(pid)) = self.running().and_then(|running| state.save_of(id, running)) {
             log::error!("process {pid} saves domain {id} unguarded; its dirty log is left to it");
             if let Some(mut held) = state.held.take() {
                 held.lease.clear();
@@ -262,11 +225,7 @@ impl Drop for SaveGuard {
             log::error!("cannot stop the save guard: {errno}");
             return;
         }
-        if self
-            .thread
-            .take()
-            .is_some_and(|thread| thread.join().is_err())
-        {
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log::error!("the save guard ended in a panic");
         }
     }
@@ -282,9 +241,7 @@ impl State {
     fn save_of(&mut self, id: DomId, running: Vec<(u32, Intent)>) -> Result<Option<u32>> {
         self.begun.retain(|(pid, _)| process::alive(*pid));
         let mut all = running.into_iter().chain(self.begun.iter().copied());
-        Ok(all
-            .find(|(_, intent)| intent.concerns(id))
-            .map(|(pid, _)| pid))
+        Ok(all.find(|(_, intent)| intent.concerns(id)).map(|(pid, _)| pid))
     }
 
     fn let_go(&mut self) -> Result<()> {
@@ -362,10 +319,7 @@ impl Drop for EndOfWatch<'_> {
 fn answer_events(fanotify: &Fanotify, end: &OwnedFd, shared: &Shared) {
     let _end_of_watch = EndOfWatch(shared);
     loop {
-        let mut waiting = [
-            PollFd::new(fanotify, PollFlags::IN),
-            PollFd::new(end, PollFlags::IN),
-        ];
+        let mut waiting = [PollFd::new(fanotify, PollFlags::IN), PollFd::new(end, PollFlags::IN)];
         match poll(&mut waiting, None) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(errno) => {
@@ -409,11 +363,7 @@ fn answer(fanotify: &Fanotify, shared: &Shared, event: &FanotifyEvent) {
     };
     if let Some(intent) = intent {
         let mut state = shared.lock();
-        let ours = state
-            .held
-            .as_ref()
-            .map(|held| held.id)
-            .filter(|id| intent.concerns(*id));
+        let ours = state.held.as_ref().map(|held| held.id).filter(|id| intent.concerns(*id));
         if let Some(id) = ours {
             match state.let_go() {
                 Ok(()) => log::info!("a save of domain {id} begins: its dirty log was let go"),

@@ -12,12 +12,7 @@ use crate::units::Bytes;
 /// What the configuration says.
 pub(super) fn from_config(config: &Value) -> Setup {
     let build = &config["b_info"];
-    let list = |name: &str| {
-        config[name]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    };
+    let list = |name: &str| config[name].as_array().map(Vec::as_slice).unwrap_or_default();
     Setup {
         pci_devices: list("pcidevs").iter().map(pci_address).collect(),
         usb_devices: named(list("usbctrls"), "controller")
@@ -62,9 +57,7 @@ pub(super) fn add_from_store(setup: &mut Setup, store: &Store, id: DomId) {
 
 /// libxl writes its "default boolean" as a boolean, or as a text when nobody set it.
 fn yes(value: &Value) -> bool {
-    value
-        .as_bool()
-        .unwrap_or_else(|| value.as_str() == Some("True"))
+    value.as_bool().unwrap_or_else(|| value.as_str() == Some("True"))
 }
 
 fn text(of: &Value, field: &str) -> String {
@@ -76,29 +69,20 @@ fn number(of: &Value, field: &str) -> u64 {
 }
 
 fn named<'v>(list: &'v [Value], what: &'static str) -> impl Iterator<Item = String> + 'v {
-    list.iter()
-        .map(move |item| format!("{what} {}", number(item, "devid")))
+    list.iter().map(move |item| format!("{what} {}", number(item, "devid")))
 }
 
 fn pci_address(device: &Value) -> String {
     let part = |field| number(device, field);
     let (domain, bus) = (part("domain"), part("bus"));
-    format!(
-        "{domain:04x}:{bus:02x}:{:02x}.{:x}",
-        part("dev"),
-        part("func")
-    )
+    format!("{domain:04x}:{bus:02x}:{:02x}.{:x}", part("dev"), part("func"))
 }
 
 /// The path of a writable disk that this host itself provides.
 fn local_disk(disk: &Value) -> Option<String> {
-    let path = disk["pdev_path"]
-        .as_str()
-        .filter(|path| path.starts_with('/'))?;
+    let path = disk["pdev_path"].as_str().filter(|path| path.starts_with('/'))?;
     let elsewhere = number(disk, "backend_domid") != 0
-        || disk["backend_domname"]
-            .as_str()
-            .is_some_and(|name| !name.is_empty());
+        || disk["backend_domname"].as_str().is_some_and(|name| !name.is_empty());
     let writable = number(disk, "readwrite") != 0;
     let cdrom = number(disk, "is_cdrom") != 0;
     (writable && !cdrom && !elsewhere).then(|| path.to_owned())

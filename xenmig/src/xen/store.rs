@@ -19,13 +19,9 @@ impl Store {
     pub(super) fn open() -> Result<Self> {
         // SAFETY: no flags; the call allocates and returns a handle, or null.
         let handle = unsafe { sys::xs_open(0) };
-        NonNull::new(handle)
-            .map(|handle| Self { handle })
-            .ok_or_else(|| {
-                on_host("connect to xenstore")
-                    .failed(errno())
-                    .hint("is xenstored running?")
-            })
+        NonNull::new(handle).map(|handle| Self { handle }).ok_or_else(|| {
+            on_host("connect to xenstore").failed(errno()).hint("is xenstored running?")
+        })
     }
 
     /// The text at `path`; `None` when there is none.

@@ -58,18 +58,9 @@ impl Heat {
         let mut ranges = ranges(bitmaps, first.len());
         // Hottest is densest: a wide range with as many dirty pages is the colder one.
         let density = |range: &HotRange| range.density(bitmaps.len());
-        ranges.sort_by(|a, b| {
-            density(b)
-                .total_cmp(&density(a))
-                .then(a.first.cmp(&b.first))
-        });
+        ranges.sort_by(|a, b| density(b).total_cmp(&density(a)).then(a.first.cmp(&b.first)));
         ranges.truncate(most);
-        Some(Self {
-            windows: bitmaps.len(),
-            in_some: some.count(),
-            in_all: all.count(),
-            ranges,
-        })
+        Some(Self { windows: bitmaps.len(), in_some: some.count(), in_all: all.count(), ranges })
     }
 }
 
@@ -120,10 +111,7 @@ mod tests {
 
     #[test]
     fn tells_the_steady_working_set_from_what_is_dirtied_once() {
-        let bitmaps = [
-            with(10_000, &[0..100, 600..700]),
-            with(10_000, &[50..100, 5000..5003]),
-        ];
+        let bitmaps = [with(10_000, &[0..100, 600..700]), with(10_000, &[50..100, 5000..5003])];
         let heat = Heat::of(&bitmaps, 2).unwrap();
         assert_eq!((heat.in_some, heat.in_all), (Pages(203), Pages(50)));
         let hottest = &heat.ranges[0];
@@ -145,10 +133,7 @@ mod tests {
     #[test]
     fn the_last_range_ends_with_the_guest() {
         let heat = Heat::of(&[with(1000, &[990..1000])], 1).unwrap();
-        assert_eq!(
-            (heat.ranges[0].first, heat.ranges[0].pages),
-            (Pfn(512), Pages(488))
-        );
+        assert_eq!((heat.ranges[0].first, heat.ranges[0].pages), (Pfn(512), Pages(488)));
         assert_eq!(Heat::of(&[], 1), None);
     }
 }

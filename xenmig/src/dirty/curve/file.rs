@@ -78,16 +78,10 @@ impl CurveFile {
         struct Head {
             schema: Option<String>,
         }
-        match serde_json::from_str::<Head>(text)
-            .map_err(broken)?
-            .schema
-            .as_deref()
-        {
+        match serde_json::from_str::<Head>(text).map_err(broken)?.schema.as_deref() {
             Some(SCHEMA) => {}
             Some(other) => {
-                return Err(bad(&format!(
-                    "its schema is `{other}`; this reads `{SCHEMA}`"
-                )));
+                return Err(bad(&format!("its schema is `{other}`; this reads `{SCHEMA}`")));
             }
             None => return Err(bad(&format!("it has no `schema`; `{SCHEMA}` is expected"))),
         }
@@ -113,10 +107,7 @@ impl Unchecked {
             return Err("`total_pages` is 0".to_owned());
         }
         if self.zero_pages > total {
-            return Err(format!(
-                "`zero_pages` {} exceed `total_pages` {total}",
-                self.zero_pages
-            ));
+            return Err(format!("`zero_pages` {} exceed `total_pages` {total}", self.zero_pages));
         }
         if self.points.is_empty() {
             return Err("`points` is empty".to_owned());
@@ -125,9 +116,7 @@ impl Unchecked {
         for (i, &(t, pages)) in self.points.iter().enumerate() {
             let point = format!("point {} of `points`, [{t}, {pages}]", i + 1);
             if !(t.is_finite() && t >= 0.0) {
-                return Err(format!(
-                    "{point}: the time is not a number of seconds from 0"
-                ));
+                return Err(format!("{point}: the time is not a number of seconds from 0"));
             }
             if !(pages.is_finite() && pages >= 0.0) {
                 return Err(format!("{point}: the pages are not a number from 0"));

@@ -31,9 +31,7 @@ pub(super) fn to_line(record: &impl Serialize) -> String {
 
 /// The JSON of a line that ends with a line feed; otherwise what is wrong with it.
 pub(super) fn json_of(line: &[u8]) -> Result<&str, String> {
-    let text = std::str::from_utf8(line)
-        .ok()
-        .and_then(|text| text.strip_suffix('\n'));
+    let text = std::str::from_utf8(line).ok().and_then(|text| text.strip_suffix('\n'));
     let (sum, json) = text
         .and_then(|text| text.split_once(' '))
         .filter(|(sum, _)| sum.len() == 8)
@@ -105,11 +103,7 @@ impl Header {
             ratio: plan.ratio,
             bitmap: plan.bitmap,
         };
-        Self {
-            schema: SCHEMA.to_owned(),
-            domain,
-            plan,
-        }
+        Self { schema: SCHEMA.to_owned(), domain, plan }
     }
 
     /// Reads a first line's JSON. Another version may have other keys, so its name comes first.
@@ -118,10 +112,7 @@ impl Header {
         struct Schema {
             schema: Option<String>,
         }
-        match serde_json::from_str::<Schema>(json)
-            .map_err(not_understood)?
-            .schema
-        {
+        match serde_json::from_str::<Schema>(json).map_err(not_understood)?.schema {
             Some(schema) if schema == SCHEMA => {}
             Some(schema) => return Err(format!("is of `{schema}`; this reads `{SCHEMA}`")),
             None => return Err(format!("names no schema; `{SCHEMA}` is expected")),
@@ -175,11 +166,7 @@ pub(super) enum Line {
 impl Line {
     pub(super) fn window(window: &Window) -> Self {
         Self::Window {
-            points: window
-                .points
-                .iter()
-                .map(|(t, pages)| (t.as_secs_f64(), *pages))
-                .collect(),
+            points: window.points.iter().map(|(t, pages)| (t.as_secs_f64(), *pages)).collect(),
             ended: window.ended,
             vcpu_utilisation: window.vcpu_utilisation.clone(),
             host_cpu_utilisation: window.host_cpu_utilisation,
@@ -192,10 +179,7 @@ impl Line {
             runs.extend([run.start - at, run.end - run.start]);
             at = run.end;
         });
-        Self::Bitmap {
-            pages: bitmap.len(),
-            runs,
-        }
+        Self::Bitmap { pages: bitmap.len(), runs }
     }
 
     pub(super) fn read(json: &str) -> Result<Self, String> {
@@ -210,24 +194,15 @@ pub(super) fn window(
     vcpu_utilisation: Vec<f64>,
     host_cpu_utilisation: Option<f64>,
 ) -> Result<Window, String> {
-    let points: Result<_, String> = points
-        .into_iter()
-        .map(|(t, pages)| Ok((duration(t)?, pages)))
-        .collect();
-    Ok(Window {
-        points: points?,
-        ended,
-        vcpu_utilisation,
-        host_cpu_utilisation,
-    })
+    let points: Result<_, String> =
+        points.into_iter().map(|(t, pages)| Ok((duration(t)?, pages))).collect();
+    Ok(Window { points: points?, ended, vcpu_utilisation, host_cpu_utilisation })
 }
 
 /// The bitmap of a line, for a guest with `p2m_size`.
 pub(super) fn bitmap(pages: Pages, runs: &[u64], p2m_size: Pages) -> Result<Bitmap, String> {
     if pages != p2m_size || pages.0 > MOST_PAGES {
-        return Err(format!(
-            "is a bitmap of {pages} of a guest whose p2m has {p2m_size}"
-        ));
+        return Err(format!("is a bitmap of {pages} of a guest whose p2m has {p2m_size}"));
     }
     let (mut bitmap, mut at) = (Bitmap::new(pages), 0u64);
     let (pairs, []) = runs.as_chunks::<2>() else {

@@ -33,20 +33,12 @@ fn attached(devices: &[String], what: &str, advice: &str) -> Option<Fired> {
 
 pub(super) fn pci(facts: &Facts<'_>) -> Option<Fired> {
     let advice = "detach it with `xl pci-detach` for the time of the migration";
-    attached(
-        &facts.setup?.pci_devices,
-        "PCI devices of this machine",
-        advice,
-    )
+    attached(&facts.setup?.pci_devices, "PCI devices of this machine", advice)
 }
 
 pub(super) fn usb(facts: &Facts<'_>) -> Option<Fired> {
     let advice = "detach it with `xl usbdev-detach` or `xl usbctrl-detach`";
-    attached(
-        &facts.setup?.usb_devices,
-        "USB devices of this machine",
-        advice,
-    )
+    attached(&facts.setup?.usb_devices, "USB devices of this machine", advice)
 }
 
 pub(super) fn vtpm(facts: &Facts<'_>) -> Option<Fired> {
@@ -56,11 +48,7 @@ pub(super) fn vtpm(facts: &Facts<'_>) -> Option<Fired> {
 
 pub(super) fn pinned(facts: &Facts<'_>) -> Option<Fired> {
     let advice = "remove it from the guest's configuration and restart the guest";
-    attached(
-        &facts.setup?.other_pinned_devices,
-        "what ties it to this machine",
-        advice,
-    )
+    attached(&facts.setup?.other_pinned_devices, "what ties it to this machine", advice)
 }
 
 pub(super) fn nested(facts: &Facts<'_>) -> Option<Fired> {
@@ -74,25 +62,17 @@ pub(super) fn nested(facts: &Facts<'_>) -> Option<Fired> {
 pub(super) fn vnuma(facts: &Facts<'_>) -> Option<Fired> {
     let nodes = facts.setup?.vnuma_nodes;
     (nodes > 0).then(|| {
-        Fired::block(format!(
-            "it has {nodes} vNUMA nodes, and Xen's save refuses such a guest"
-        ))
-        .evidence(json!({ "vnuma_nodes": nodes }))
-        .advice("remove `vnuma` from its configuration and restart the guest")
+        Fired::block(format!("it has {nodes} vNUMA nodes, and Xen's save refuses such a guest"))
+            .evidence(json!({ "vnuma_nodes": nodes }))
+            .advice("remove `vnuma` from its configuration and restart the guest")
     })
 }
 
 pub(super) fn disk(facts: &Facts<'_>) -> Option<Fired> {
     let local = facts.setup?.local_disks.iter();
-    let local: Vec<_> = local
-        .filter(|disk| !facts.thresholds.is_shared(disk))
-        .collect();
+    let local: Vec<_> = local.filter(|disk| !facts.thresholds.is_shared(disk)).collect();
     (!local.is_empty()).then(|| {
-        let list = local
-            .iter()
-            .map(|disk| disk.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
+        let list = local.iter().map(|disk| disk.as_str()).collect::<Vec<_>>().join(", ");
         Fired::block(format!("writable disks are on paths of this host: {list}"))
             .evidence(json!({ "disks": local }))
             .advice(
@@ -104,12 +84,9 @@ pub(super) fn disk(facts: &Facts<'_>) -> Option<Fired> {
 
 pub(super) fn pod(facts: &Facts<'_>) -> Option<Fired> {
     let pages = facts.setup?.pod_pages.filter(|pages| pages.0 > 0)?;
-    let fired = Fired::wait(format!(
-        "{} of it are populated on demand and not there yet",
-        pages
-    ))
-    .evidence(json!({ "pod_pages": pages }))
-    .advice("wait until its balloon driver has started and reached the target");
+    let fired = Fired::wait(format!("{} of it are populated on demand and not there yet", pages))
+        .evidence(json!({ "pod_pages": pages }))
+        .advice("wait until its balloon driver has started and reached the target");
     Some(fired)
 }
 
@@ -118,11 +95,9 @@ pub(super) fn ballooning(facts: &Facts<'_>) -> Option<Fired> {
     let now = facts.domain.memory.bytes();
     let above = Bytes(now.0.saturating_sub(target.0));
     (above > facts.thresholds.balloon_slack).then(|| {
-        Fired::wait(format!(
-            "its balloon is in flight: it has {now} and is to reach {target}"
-        ))
-        .evidence(json!({ "memory_bytes": now, "target_bytes": target }))
-        .advice("wait until it has reached the target, or set another with `xl mem-set`")
+        Fired::wait(format!("its balloon is in flight: it has {now} and is to reach {target}"))
+            .evidence(json!({ "memory_bytes": now, "target_bytes": target }))
+            .advice("wait until it has reached the target, or set another with `xl mem-set`")
     })
 }
 

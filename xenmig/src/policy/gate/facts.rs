@@ -35,6 +35,9 @@ pub struct Facts<'a> {
     pub sampling: Sampling<'a>,
     /// What is known of the link's bandwidth; `None` when nothing is.
     pub bandwidth: Option<BytesPerSecond>,
+    /// What the hosts add to downtime is configured or learnt; without, it is missing from the
+    /// prediction.
+    pub fixed_costs_known: bool,
     /// What the migration would cost; `None` without a sample or a bandwidth.
     pub prediction: Option<&'a Prediction>,
     /// What it may cost.

@@ -35,11 +35,7 @@ pub(super) fn no_prediction(facts: &Facts<'_>) -> Option<Fired> {
 
 /// Windows that reached their planned end.
 fn complete(sample: &Sample) -> usize {
-    sample
-        .windows
-        .iter()
-        .filter(|window| window.ended == Ended::Complete)
-        .count()
+    sample.windows.iter().filter(|window| window.ended == Ended::Complete).count()
 }
 
 pub(super) fn uncertain(facts: &Facts<'_>) -> Option<Fired> {
@@ -61,11 +57,7 @@ pub(super) fn uncertain(facts: &Facts<'_>) -> Option<Fired> {
     } else {
         format!("the prediction is uncertain: {windows} complete windows show no spread")
     };
-    let severity = if kept_with_ease(facts) {
-        Severity::Info
-    } else {
-        Severity::Wait
-    };
+    let severity = if kept_with_ease(facts) { Severity::Info } else { Severity::Wait };
     let fired = Fired::new(severity, message)
         .evidence(json!({
             "horizon_s": horizon.as_secs_f64(),
@@ -78,13 +70,21 @@ pub(super) fn uncertain(facts: &Facts<'_>) -> Option<Fired> {
     Some(fired)
 }
 
+pub(super) fn fixed_costs_unknown(facts: &Facts<'_>) -> Option<Fired> {
+    let downtime = facts.prediction?.expected.downtime_s;
+    (!facts.fixed_costs_known).then(|| {
+        Fired::info("downtime is predicted without what devices and resumption cost on these hosts")
+            .evidence(json!({ "predicted_downtime_s": downtime }))
+            .advice(
+                "migrations made with xenmig teach it, or set `costs.finish` in the configuration",
+            )
+    })
+}
+
 /// Whether the upper quantiles stay within the configured share of all limits.
 fn kept_with_ease(facts: &Facts<'_>) -> bool {
     let limits = [total(facts), downtime(facts), bytes(facts)];
-    limits
-        .iter()
-        .flatten()
-        .all(|limit| limit.quantiles.p90 <= facts.thresholds.ease * limit.most)
+    limits.iter().flatten().all(|limit| limit.quantiles.p90 <= facts.thresholds.ease * limit.most)
 }
 
 /// Bytes that go over the link even if the guest dirties nothing.
@@ -102,40 +102,29 @@ pub(super) fn too_large(facts: &Facts<'_>) -> Option<Fired> {
     let budget = facts.budget;
     let memory = facts.domain.memory.bytes();
     let (least_s, least) = (least_total_s(facts), least_bytes(facts));
-    let late = least_s
-        .zip(budget.total)
-        .filter(|(s, limit)| *s > limit.as_secs_f64());
+    let late = least_s.zip(budget.total).filter(|(s, limit)| *s > limit.as_secs_f64());
     let much = budget.bytes.filter(|limit| least > limit.0 as f64);
     let what = match (late, much) {
         (Some((s, limit)), _) => {
-            format!(
-                "takes {}, and the budget allows {} in all",
-                show_s(s),
-                show_duration(limit)
-            )
+            format!("takes {}, and the budget allows {} in all", show_s(s), show_duration(limit))
         }
         (None, Some(limit)) => {
-            format!(
-                "takes {} on the link, and the budget allows {limit}",
-                show_bytes(least)
-            )
+            format!("takes {} on the link, and the budget allows {limit}", show_bytes(least))
         }
         (None, None) => return None,
     };
-    let fired = Fired::block(format!(
-        "sending its {memory} once {what} (paper, conclusion c)"
-    ))
-    .evidence(json!({
-        "memory_bytes": memory,
-        "least_bytes": least,
-        "least_total_s": least_s,
-        "budget_total_s": budget.total.map(|limit| limit.as_secs_f64()),
-        "budget_bytes": budget.bytes,
-    }))
-    .advice(
-        "no calmer moment helps: raise the budget, use a faster link, or balloon the guest \
+    let fired = Fired::block(format!("sending its {memory} once {what} (paper, conclusion c)"))
+        .evidence(json!({
+            "memory_bytes": memory,
+            "least_bytes": least,
+            "least_total_s": least_s,
+            "budget_total_s": budget.total.map(|limit| limit.as_secs_f64()),
+            "budget_bytes": budget.bytes,
+        }))
+        .advice(
+            "no calmer moment helps: raise the budget, use a faster link, or balloon the guest \
              down",
-    );
+        );
     Some(fired)
 }
 
@@ -152,16 +141,14 @@ struct Limited<'a> {
 /// Total time; nothing for a guest that could not keep it anyway, which has a rule of its own.
 fn total<'a>(facts: &Facts<'a>) -> Option<Limited<'a>> {
     let (prediction, most) = (facts.prediction?, facts.budget.total?.as_secs_f64());
-    least_total_s(facts)
-        .is_none_or(|least| least <= most)
-        .then_some(Limited {
-            what: "total time",
-            unit: "s",
-            expected: prediction.expected.total_s,
-            quantiles: &prediction.total_s,
-            most,
-            show: show_s,
-        })
+    least_total_s(facts).is_none_or(|least| least <= most).then_some(Limited {
+        what: "total time",
+        unit: "s",
+        expected: prediction.expected.total_s,
+        quantiles: &prediction.total_s,
+        most,
+        show: show_s,
+    })
 }
 
 /// Downtime.
@@ -200,9 +187,7 @@ fn show_bytes(bytes: f64) -> String {
 
 impl Limited<'_> {
     fn evidence(&self) -> Value {
-        let Self {
-            unit, quantiles, ..
-        } = self;
+        let Self { unit, quantiles, .. } = self;
         json!({
             format!("expected_{unit}"): self.expected,
             format!("p10_{unit}"): quantiles.p10,

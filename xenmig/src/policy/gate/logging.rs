@@ -40,10 +40,9 @@ pub(super) fn busy(facts: &Facts<'_>) -> Option<Fired> {
                    video memory: close the viewer and check again";
     let advice = match facts.domain.guest_type {
         GuestType::Hvm => display.to_owned(),
-        GuestType::Pv | GuestType::Pvh => advice(
-            error,
-            "find the other tool that samples or moves this domain",
-        ),
+        GuestType::Pv | GuestType::Pvh => {
+            advice(error, "find the other tool that samples or moves this domain")
+        }
     };
     let fired = Fired::wait(format!("somebody else owns its dirty log: {error}"))
         .evidence(json!({ "error": error.to_string(), "guest_type": facts.domain.guest_type }))
@@ -53,14 +52,9 @@ pub(super) fn busy(facts: &Facts<'_>) -> Option<Fired> {
 
 pub(super) fn not_permitted(facts: &Facts<'_>) -> Option<Fired> {
     let error = facts.sampling_error(Kind::Permission)?;
-    let fired = Fired::wait(format!(
-        "sampling is not permitted, so nothing is predicted: {error}"
-    ))
-    .evidence(json!({ "error": error.to_string() }))
-    .advice(advice(
-        error,
-        "run it as root in Dom0; `xenmig doctor` says what is missing",
-    ));
+    let fired = Fired::wait(format!("sampling is not permitted, so nothing is predicted: {error}"))
+        .evidence(json!({ "error": error.to_string() }))
+        .advice(advice(error, "run it as root in Dom0; `xenmig doctor` says what is missing"));
     Some(fired)
 }
 

@@ -16,6 +16,7 @@ pub use reason::{Judgement, Reason, Severity, Verdict};
 pub use thresholds::Thresholds;
 
 use crate::error::Error;
+use crate::host::DomId;
 use reason::Fired;
 
 /// One rule of the gate.
@@ -36,12 +37,7 @@ const fn rule(
     source: &'static str,
     rule: fn(&Facts<'_>) -> Option<Fired>,
 ) -> Rule {
-    Rule {
-        code,
-        when,
-        source,
-        rule,
-    }
+    Rule { code, when, source, rule }
 }
 
 /// Source of the rules about what Xen's own save refuses or cannot carry over.
@@ -55,147 +51,37 @@ const GUARD: &str = "XEN-FACTS.md, log-dirty: one owner, and no sampling without
 pub const RULES: &[Rule] = &[
     rule("dom0", "the domain is Dom0", STATE, state::dom0),
     rule("domain-dying", "it is being torn down", STATE, state::dying),
-    rule(
-        "domain-crashed",
-        "it crashed and was kept",
-        STATE,
-        state::crashed,
-    ),
-    rule(
-        "domain-shutdown",
-        "it shut down and was kept",
-        STATE,
-        state::shutdown,
-    ),
-    rule(
-        "domain-suspended",
-        "it is suspended",
-        STATE,
-        state::suspended,
-    ),
+    rule("domain-crashed", "it crashed and was kept", STATE, state::crashed),
+    rule("domain-shutdown", "it shut down and was kept", STATE, state::shutdown),
+    rule("domain-suspended", "it is suspended", STATE, state::suspended),
     rule("domain-paused", "it is paused", STATE, state::paused),
-    rule(
-        "being-saved",
-        "a save of it runs",
-        GUARD,
-        state::being_saved,
-    ),
-    rule(
-        "arriving",
-        "it is being restored here",
-        STATE,
-        state::arriving,
-    ),
-    rule(
-        "setup-unknown",
-        "the tool stack did not say how it was built",
-        SAVE,
-        devices::unknown,
-    ),
-    rule(
-        "migration-disabled",
-        "its configuration forbids it",
-        SAVE,
-        devices::disabled,
-    ),
-    rule(
-        "pci-passthrough",
-        "it has a PCI device, a virtual function included",
-        SAVE,
-        devices::pci,
-    ),
-    rule(
-        "usb-device",
-        "it has a USB controller or device",
-        SAVE,
-        devices::usb,
-    ),
+    rule("being-saved", "a save of it runs", GUARD, state::being_saved),
+    rule("arriving", "it is being restored here", STATE, state::arriving),
+    rule("setup-unknown", "the tool stack did not say how it was built", SAVE, devices::unknown),
+    rule("migration-disabled", "its configuration forbids it", SAVE, devices::disabled),
+    rule("pci-passthrough", "it has a PCI device, a virtual function included", SAVE, devices::pci),
+    rule("usb-device", "it has a USB controller or device", SAVE, devices::usb),
     rule("vtpm", "it has a virtual TPM", SAVE, devices::vtpm),
-    rule(
-        "pinned-device",
-        "something else ties it to this machine",
-        SAVE,
-        devices::pinned,
-    ),
-    rule(
-        "nested-hvm",
-        "it may run hypervisors itself",
-        SAVE,
-        devices::nested,
-    ),
+    rule("pinned-device", "something else ties it to this machine", SAVE, devices::pinned),
+    rule("nested-hvm", "it may run hypervisors itself", SAVE, devices::nested),
     rule("vnuma", "it has vNUMA nodes", SAVE, devices::vnuma),
-    rule(
-        "local-disk",
-        "a writable disk is not on shared storage",
-        SAVE,
-        devices::disk,
-    ),
-    rule(
-        "populate-on-demand",
-        "pages are still to be populated",
-        SAVE,
-        devices::pod,
-    ),
-    rule(
-        "ballooning",
-        "it has more memory than its target",
-        SAVE,
-        devices::ballooning,
-    ),
-    rule(
-        "no-suspend-support",
-        "its kernel says that it cannot suspend",
-        SAVE,
-        devices::no_suspend,
-    ),
-    rule(
-        "suspend-support-unknown",
-        "its kernel says nothing of it",
-        SAVE,
-        devices::maybe_suspend,
-    ),
+    rule("local-disk", "a writable disk is not on shared storage", SAVE, devices::disk),
+    rule("populate-on-demand", "pages are still to be populated", SAVE, devices::pod),
+    rule("ballooning", "it has more memory than its target", SAVE, devices::ballooning),
+    rule("no-suspend-support", "its kernel says that it cannot suspend", SAVE, devices::no_suspend),
+    rule("suspend-support-unknown", "its kernel says nothing of it", SAVE, devices::maybe_suspend),
     rule(
         "log-dirty-unsupported",
         "its pages cannot be logged here, so every live migration of it fails",
         "XEN-FACTS.md, log-dirty: PV needs a hypervisor with shadow paging",
         logging::unsupported,
     ),
-    rule(
-        "log-dirty-busy",
-        "somebody else owns its dirty log",
-        GUARD,
-        logging::busy,
-    ),
-    rule(
-        "sampling-not-permitted",
-        "saves cannot be guarded",
-        GUARD,
-        logging::not_permitted,
-    ),
-    rule(
-        "sampling-failed",
-        "sampling failed otherwise",
-        GUARD,
-        logging::failed,
-    ),
-    rule(
-        "save-began",
-        "a save began while it was sampled",
-        GUARD,
-        logging::save_began,
-    ),
-    rule(
-        "domain-gone",
-        "it went away while it was sampled",
-        STATE,
-        logging::gone,
-    ),
-    rule(
-        "sample-interrupted",
-        "the user stopped the sampling",
-        GUARD,
-        logging::interrupted,
-    ),
+    rule("log-dirty-busy", "somebody else owns its dirty log", GUARD, logging::busy),
+    rule("sampling-not-permitted", "saves cannot be guarded", GUARD, logging::not_permitted),
+    rule("sampling-failed", "sampling failed otherwise", GUARD, logging::failed),
+    rule("save-began", "a save began while it was sampled", GUARD, logging::save_began),
+    rule("domain-gone", "it went away while it was sampled", STATE, logging::gone),
+    rule("sample-interrupted", "the user stopped the sampling", GUARD, logging::interrupted),
     rule(
         "host-saturated",
         "the host's CPU use is at `thresholds.host_cpu` or above",
@@ -226,6 +112,12 @@ pub const RULES: &[Rule] = &[
          windows; it only informs where the budget is kept with `ease`",
         "this project: W(t) is measured up to the window's end only",
         forecast::uncertain,
+    ),
+    rule(
+        "fixed-costs-unknown",
+        "what the hosts add to downtime is neither configured nor learnt",
+        "XEN-FACTS.md: 1 to 90 ms for the suspend handshake, 0.3 s for a VIF, more for disks",
+        forecast::fixed_costs_unknown,
     ),
     rule(
         "memory-too-large",
@@ -293,7 +185,9 @@ pub const NO_SUCH_DOMAIN: &str = "no-such-domain";
 /// it [`Verdict::Wait`]; otherwise it is [`Verdict::Go`].
 #[must_use]
 pub fn judge(facts: &Facts<'_>) -> Judgement {
-    let reasons = RULES.iter().filter_map(|rule| {
+    // The first rule is about Dom0, of which nothing else matters.
+    let rules = if facts.domain.id == DomId::DOM0 { &RULES[..1] } else { RULES };
+    let reasons = rules.iter().filter_map(|rule| {
         let fired = (rule.rule)(facts)?;
         Some(fired.into_reason(rule.code))
     });
@@ -306,10 +200,6 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
 pub fn no_such_domain(name: &str, error: &Error) -> Judgement {
     let fired = Fired::block(error.to_string())
         .evidence(serde_json::json!({ "name": name }))
-        .advice(
-            error
-                .advice()
-                .unwrap_or("`xl list` shows the domains of this host"),
-        );
+        .advice(error.advice().unwrap_or("`xl list` shows the domains of this host"));
     Judgement::from_reasons(vec![fired.into_reason(NO_SUCH_DOMAIN)])
 }

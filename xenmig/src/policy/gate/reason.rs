@@ -81,12 +81,7 @@ pub(super) struct Fired {
 impl Fired {
     pub(super) fn new(severity: Severity, message: impl Into<String>) -> Self {
         let evidence = Value::Object(serde_json::Map::new());
-        Self {
-            severity,
-            message: message.into(),
-            evidence,
-            advice: String::new(),
-        }
+        Self { severity, message: message.into(), evidence, advice: String::new() }
     }
 
     pub(super) fn block(message: impl Into<String>) -> Self {
@@ -112,18 +107,7 @@ impl Fired {
     }
 
     pub(super) fn into_reason(self, code: &'static str) -> Reason {
-        let Self {
-            severity,
-            message,
-            evidence,
-            advice,
-        } = self;
-        Reason {
-            code,
-            severity,
-            message,
-            evidence,
-            advice,
-        }
+        let Self { severity, message, evidence, advice } = self;
+        Reason { code, severity, message, evidence, advice }
     }
 }

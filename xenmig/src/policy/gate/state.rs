@@ -53,11 +53,9 @@ pub(super) fn being_saved(facts: &Facts<'_>) -> Option<Fired> {
     let Some(Transfer::Outgoing { pid }) = facts.transfer else {
         return None;
     };
-    let fired = Fired::block(format!(
-        "it is already being saved or migrated by process {pid}"
-    ))
-    .evidence(json!({ "pid": pid }))
-    .advice("let that one end; two saves of one domain destroy it");
+    let fired = Fired::block(format!("it is already being saved or migrated by process {pid}"))
+        .evidence(json!({ "pid": pid }))
+        .advice("let that one end; two saves of one domain destroy it");
     Some(fired)
 }
 

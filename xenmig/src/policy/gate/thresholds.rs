@@ -61,10 +61,7 @@ impl Default for Thresholds {
             convergence: 0.9,
             resent: 0.5,
             balloon_slack: Bytes(32 << 20),
-            shared_storage: network
-                .iter()
-                .filter_map(|text| Pattern::new(text).ok())
-                .collect(),
+            shared_storage: network.iter().filter_map(|text| Pattern::new(text).ok()).collect(),
         }
     }
 }
@@ -74,9 +71,7 @@ impl Thresholds {
     #[must_use]
     pub fn is_shared(&self, disk: &str) -> bool {
         let path = disk.find('/').map_or(disk, |at| &disk[at..]);
-        self.shared_storage
-            .iter()
-            .any(|pattern| pattern.matches(path))
+        self.shared_storage.iter().any(|pattern| pattern.matches(path))
     }
 }
 
@@ -95,9 +90,7 @@ mod tests {
         assert!(thresholds.is_shared("/dev/drbd0"));
         assert!(thresholds.is_shared("xvda: /dev/drbd/by-res/db"));
         assert!(!thresholds.is_shared("xvda: /srv/images/db.img"));
-        thresholds
-            .shared_storage
-            .push(Pattern::new("/srv/images/*").unwrap());
+        thresholds.shared_storage.push(Pattern::new("/srv/images/*").unwrap());
         assert!(thresholds.is_shared("xvda: /srv/images/db.img"));
     }
 }

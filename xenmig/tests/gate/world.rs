@@ -1,0 +1,143 @@
+//! A guest that nothing speaks against, and how to change one fact of it.
+
+use std::time::Duration;
+
+use xenmig::dirty::{Ended, Sample, Window};
+use xenmig::host::{DomId, Domain, GuestType, HostInfo, RunState, Setup, Transfer, Uuid};
+use xenmig::model::{End, Outcome, Prediction, Quantiles, Round};
+use xenmig::policy::Budget;
+use xenmig::policy::gate::{Facts, Judgement, Sampling, Thresholds, judge};
+use xenmig::units::{Bytes, BytesPerSecond, Pages};
+use xenmig::{Error, Kind};
+
+/// Facts that can be changed one by one. As it begins, nothing speaks against the migration.
+pub struct World {
+    pub domain: Domain,
+    pub setup: Option<Setup>,
+    pub transfer: Option<Transfer>,
+    pub host: HostInfo,
+    pub sample: Option<Sample>,
+    pub error: Option<Error>,
+    pub prediction: Option<Prediction>,
+    pub bandwidth: Option<BytesPerSecond>,
+    pub fixed_costs_known: bool,
+    pub budget: Budget,
+    pub thresholds: Thresholds,
+}
+
+const MEMORY: Pages = Pages(40_960);
+
+impl World {
+    pub fn calm() -> Self {
+        let domain = Domain {
+            id: DomId(7),
+            name: "web".to_owned(),
+            uuid: Uuid([1; 16]),
+            guest_type: GuestType::Pvh,
+            state: RunState::Running,
+            memory: MEMORY,
+            max_memory: MEMORY,
+            p2m_size: Pages(1_044_480),
+            vcpus: 2,
+            hap: true,
+        };
+        let window = Window {
+            points: vec![(Duration::from_secs(1), Pages(100))],
+            ended: Ended::Complete,
+            vcpu_utilisation: vec![0.1, 0.3],
+            host_cpu_utilisation: Some(0.2),
+        };
+        let sample =
+            Sample { domain: domain.clone(), windows: vec![window; 3], bitmaps: Vec::new() };
+        Self {
+            domain,
+            setup: Some(Setup { can_suspend: Some(true), ..Setup::default() }),
+            transfer: None,
+            host: HostInfo {
+                xen_version: "4.17.7".to_owned(),
+                built_for: "4.17".to_owned(),
+                cpus: 4,
+                memory: Bytes(8 << 30),
+                free_memory: Bytes(4 << 30),
+                scheduler: "credit2".to_owned(),
+                hap: true,
+                shadow: Some(false),
+            },
+            sample: Some(sample),
+            error: None,
+            prediction: Some(prediction(1.6, 0.1, &[40_960.0, 60.0, 8.0])),
+            bandwidth: BytesPerSecond::new(125e6),
+            fixed_costs_known: true,
+            budget: Budget {
+                downtime: Some(Duration::from_secs(1)),
+                total: Some(Duration::from_secs(10)),
+                bytes: Some(Bytes(1 << 30)),
+            },
+            thresholds: Thresholds::default(),
+        }
+    }
+
+    pub fn judge(&self) -> Judgement {
+        judge(&Facts {
+            domain: &self.domain,
+            setup: self.setup.as_ref(),
+            transfer: self.transfer.as_ref(),
+            host: &self.host,
+            sampling: match (&self.error, &self.sample) {
+                (Some(error), _) => Sampling::Failed(error),
+                (None, Some(sample)) => Sampling::Taken(sample),
+                (None, None) => Sampling::NotTried,
+            },
+            bandwidth: self.bandwidth,
+            fixed_costs_known: self.fixed_costs_known,
+            prediction: self.prediction.as_ref(),
+            budget: &self.budget,
+            thresholds: &self.thresholds,
+        })
+    }
+
+    pub fn setup(&mut self) -> &mut Setup {
+        self.setup.as_mut().expect("the calm world has a setup")
+    }
+
+    pub fn predicted(&mut self) -> &mut Prediction {
+        self.prediction.as_mut().expect("the calm world has a prediction")
+    }
+
+    pub fn windows(&mut self) -> &mut Vec<Window> {
+        &mut self.sample.as_mut().expect("the calm world has a sample").windows
+    }
+
+    /// Sampling ended with an error, so there is no prediction.
+    pub fn fail(&mut self, kind: Kind) {
+        self.error = Some(Error::new(kind, "sampling said no"));
+        self.prediction = None;
+    }
+
+    pub fn cpu(&mut self, guest: f64, host: f64) {
+        for window in self.windows() {
+            window.vcpu_utilisation = vec![guest, guest];
+            window.host_cpu_utilisation = Some(host);
+        }
+    }
+}
+
+/// One without any spread.
+pub fn prediction(total_s: f64, downtime_s: f64, pages: &[f64]) -> Prediction {
+    let round = |pages: &f64| Round { pages: *pages, bytes: pages * 4104.0, s: pages * 4e-5 };
+    let rounds: Vec<_> = pages.iter().map(round).collect();
+    let bytes = rounds.iter().map(|round| round.bytes).sum();
+    let sure = |value| Quantiles { p10: value, p50: value, p90: value };
+    Prediction {
+        expected: Outcome { end: End::Moved, total_s, downtime_s, bytes, rounds, horizon_s: 1.4 },
+        total_s: sure(total_s),
+        downtime_s: sure(downtime_s),
+        bytes: sure(bytes),
+        horizon: Duration::from_millis(1400),
+        sampled: Duration::from_secs(2),
+    }
+}
+
+pub fn spread(p10: f64, p50: f64, p90: f64) -> Quantiles {
+    Quantiles { p10, p50, p90 }
+}
