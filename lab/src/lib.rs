@@ -9,11 +9,12 @@
 //! ("virtual seconds") do not depend on how busy the machine outside is.
 //!
 //! Without the feature `host` only what the programs inside the lab share is
-//! built: [`protocol`] and [`guest`].
+//! built: [`protocol`], [`guest`] and [`stream`].
 #![deny(missing_docs)]
 
 pub mod guest;
 pub mod protocol;
+pub mod stream;
 
 #[cfg(feature = "host")]
 mod error;
@@ -21,6 +22,8 @@ mod error;
 pub mod host;
 #[cfg(feature = "host")]
 pub mod images;
+#[cfg(feature = "host")]
+pub mod measure;
 
 #[cfg(feature = "host")]
 pub use error::{Error, Result};

@@ -6,7 +6,8 @@
 //! the one before, ends a round (xg_sr_save.c, `send_dirty_pages`; layout from
 //! docs/specs/libxc-migration-stream.pandoc).
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
 /// pfns in a full batch (`MAX_BATCH_SIZE`).
 const FULL_BATCH: u32 = 1024;
@@ -24,7 +25,7 @@ const PAGE_DATA_START: usize = 16;
 const PFN_BITS: u64 = (1 << 52) - 1;
 
 /// One round of memory, as it crossed the wire. Times are seconds on the observer's clock.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct WireRound {
     /// Pages with content.
     pub pages: u64,
@@ -39,7 +40,7 @@ pub struct WireRound {
 }
 
 /// What crossed the wire.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct WireLog {
     /// When the save's own header came; `None` before.
     pub start_s: Option<f64>,
@@ -51,13 +52,66 @@ pub struct WireLog {
     pub bytes: u64,
 }
 
+impl fmt::Display for WireLog {
+    /// A line each: `start S`, `round PAGES HOLES BYTES BEGIN_S END_S`, `end S`, `bytes N`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(start) = self.start_s {
+            writeln!(out, "start {start:.9}")?;
+        }
+        for WireRound { pages, holes, bytes, begin_s, end_s } in &self.rounds {
+            writeln!(out, "round {pages} {holes} {bytes} {begin_s:.9} {end_s:.9}")?;
+        }
+        if let Some(end) = self.end_s {
+            writeln!(out, "end {end:.9}")?;
+        }
+        writeln!(out, "bytes {}", self.bytes)
+    }
+}
+
+impl FromStr for WireLog {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut log = Self::default();
+        for line in text.lines() {
+            log.read_line(line).ok_or_else(|| format!("`{line}` is no line of a wire log"))?;
+        }
+        Ok(log)
+    }
+}
+
+impl WireLog {
+    fn read_line(&mut self, line: &str) -> Option<()> {
+        let words: Vec<_> = line.split_ascii_whitespace().collect();
+        match words[..] {
+            ["start", at] => self.start_s = Some(at.parse().ok()?),
+            ["end", at] => self.end_s = Some(at.parse().ok()?),
+            ["bytes", bytes] => self.bytes = bytes.parse().ok()?,
+            ["round", pages, holes, bytes, begin, end] => self.rounds.push(WireRound {
+                pages: pages.parse().ok()?,
+                holes: holes.parse().ok()?,
+                bytes: bytes.parse().ok()?,
+                begin_s: begin.parse().ok()?,
+                end_s: end.parse().ok()?,
+            }),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
 #[derive(Debug)]
 enum State {
     /// Looking for the image header among the tool stack's own records.
     Before,
     Record,
-    PageData { length: u64 },
-    Skip { left: u64, page_data: bool },
+    PageData {
+        length: u64,
+    },
+    Skip {
+        left: u64,
+        page_data: bool,
+    },
     After,
 }
 
@@ -157,9 +211,8 @@ impl StreamReader {
         let State::PageData { length } = self.state else { return };
         let count = u32_at(start, 0);
         let first = u64_at(start, 8) & PFN_BITS;
-        let new_round = self
-            .last_batch
-            .is_none_or(|(batch, before)| batch < FULL_BATCH || first <= before);
+        let new_round =
+            self.last_batch.is_none_or(|(batch, before)| batch < FULL_BATCH || first <= before);
         if new_round {
             self.log.rounds.push(WireRound { begin_s: now_s, ..WireRound::default() });
         }
@@ -172,8 +225,7 @@ impl StreamReader {
             round.end_s = now_s;
         }
         let left = length - PAGE_DATA_START as u64;
-        self.state =
-            if left == 0 { State::Record } else { State::Skip { left, page_data: true } };
+        self.state = if left == 0 { State::Record } else { State::Skip { left, page_data: true } };
     }
 
     fn skip<'p>(&mut self, piece: &'p [u8], left: u64, page_data: bool, now_s: f64) -> &'p [u8] {
@@ -254,6 +306,7 @@ mod tests {
             assert_eq!(log.rounds[1].bytes, 8 + 8 + 3 * (8 + PAGE));
             assert!(log.start_s.is_some() && log.end_s.is_some());
             assert_eq!(log.bytes, stream.len() as u64);
+            assert_eq!(&log.to_string().parse::<WireLog>().unwrap(), log);
         }
     }
 

@@ -3,11 +3,12 @@
 mod daemon;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use xenlab::measure::{Programs, accuracy};
 use xenlab::{Error, GuestSpec, Host, Images, Result, Status, Sysroot, Workload, XenVersion};
 
 /// Real Xen hosts under QEMU, in virtual time.
@@ -96,6 +97,24 @@ enum Command {
         #[arg(long)]
         xen: XenVersion,
     },
+    /// Predict migrations, migrate, and compare.
+    Accuracy {
+        /// Xen version.
+        #[arg(long, default_value = "4.17")]
+        xen: XenVersion,
+        /// One migration of each guest.
+        #[arg(long)]
+        quick: bool,
+        /// `xenmig`, built for that version.
+        #[arg(long, default_value = "target/release/xenmig")]
+        xenmig: PathBuf,
+        /// The example `watch`, built for that version.
+        #[arg(long, default_value = "target/release/examples/watch")]
+        watch: PathBuf,
+        /// Folder for accuracy.md and accuracy.json.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Hold one host in the foreground; `up` starts this.
     #[command(hide = true)]
     Serve {
@@ -165,10 +184,23 @@ impl Arguments {
                     println!("export {name}='{value}'");
                 }
             }
+            Command::Accuracy { xen, quick, xenmig, watch, out } => {
+                let programs = Programs { xenmig, watch };
+                let (raw, page, line) =
+                    accuracy::run(xen, &programs, quick, &mut |text| eprintln!("{text}"))?;
+                write(&out.join("accuracy.json"), &format!("{raw:#}\n"))?;
+                write(&out.join("accuracy.md"), &page)?;
+                println!("{line}");
+            }
             Command::Serve { host, xen, real_time } => daemon::serve(&host, xen, real_time)?,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text)
+        .map_err(|source| Error::Io { what: format!("writing {}", path.display()), source })
 }
 
 /// Runs a command, passing its output on as it comes.

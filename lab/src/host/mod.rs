@@ -13,7 +13,7 @@ mod snapshot;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use channel::Channel;
 use serial::Serial;
@@ -118,18 +118,9 @@ impl Host {
     }
 
     fn ping(&self, limit: Duration) -> Result<Duration> {
-        use std::sync::mpsc::RecvTimeoutError;
         let (_, frames) = self.channel.begin(Kind::Ping, Vec::new())?;
-        let frame = frames.recv_timeout(limit).map_err(|e| match e {
-            RecvTimeoutError::Timeout => Error::Timeout {
-                what: "an answer of the host".into(),
-                after: limit,
-                serial: self.serial.tail(),
-            },
-            RecvTimeoutError::Disconnected => {
-                Error::HostGone { why: "QEMU ended".into(), serial: self.serial.tail() }
-            }
-        })?;
+        let deadline = Instant::now() + limit;
+        let frame = running::receive(&frames, deadline, limit, "a ping", &self.serial)?;
         let ns = frame.payload.get(4..12).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
         match (frame.as_number(), ns) {
             (Some(VERSION), Some(ns)) => Ok(Duration::from_nanos(ns)),

@@ -10,6 +10,37 @@ use super::serial::Serial;
 use crate::protocol::{Frame, Kind, MAX_PAYLOAD};
 use crate::{Error, Result};
 
+/// How often a silent host's serial log is looked at, in time outside.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The next frame of a conversation about `what`.
+pub(super) fn receive(
+    frames: &Receiver<Frame>,
+    deadline: Instant,
+    limit: Duration,
+    what: &str,
+    serial: &Serial,
+) -> Result<Frame> {
+    let gone = |why: String| Error::HostGone { why, serial: serial.tail() };
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match frames.recv_timeout(left.min(LOOK)) {
+            Ok(frame) => return Ok(frame),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(gone(format!("QEMU ended during {what}")));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(crash) = serial.crash() {
+            return Err(gone(format!("{crash}, during {what}")));
+        }
+        if left.is_zero() {
+            let what = what.to_owned();
+            return Err(Error::Timeout { what, after: limit, serial: serial.tail() });
+        }
+    }
+}
+
 /// A command line for messages: a script in it is cut after its first line.
 pub(super) fn shown(argv: &[String]) -> String {
     let short = |word: &String| match word.split_once('\n') {
@@ -234,18 +265,7 @@ impl Running {
         if let Some(frame) = self.pending.pop_front() {
             return Ok(frame);
         }
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        self.frames.recv_timeout(left).map_err(|e| match e {
-            RecvTimeoutError::Timeout => Error::Timeout {
-                what: self.command.clone(),
-                after: self.limit,
-                serial: self.serial.tail(),
-            },
-            RecvTimeoutError::Disconnected => Error::HostGone {
-                why: format!("QEMU ended during {}", self.command),
-                serial: self.serial.tail(),
-            },
-        })
+        receive(&self.frames, self.deadline, self.limit, &self.command, &self.serial)
     }
 
     fn take(&mut self, frame: Frame) -> Result<()> {

@@ -5,4 +5,4 @@ pub mod calibrate;
 pub mod outcome;
 
 pub use calibrate::{Calibration, calibrate};
-pub use outcome::{OutcomeRecord, OutcomeStore};
+pub use outcome::{OutcomeRecord, OutcomeStore, SentRound};

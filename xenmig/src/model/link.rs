@@ -147,14 +147,14 @@ pub struct Costs {
     #[serde(rename = "per_round_s", with = "seconds")]
     pub per_round: Duration,
     /// Each round, for each pfn below the p2m's size: copying and scanning the bitmap. Seconds.
-    #[serde(rename = "per_p2m_page_s")]
+    #[serde(rename = "per_p2m_page_s", deserialize_with = "seconds::not_negative")]
     pub per_p2m_page: f64,
     /// The sender's CPU time for a populated page: look up, map, copy, unmap. Seconds. The link
     /// works meanwhile, so the slower of the two counts.
-    #[serde(rename = "per_page_s")]
+    #[serde(rename = "per_page_s", deserialize_with = "seconds::not_negative")]
     pub per_page: f64,
     /// The sender's CPU time for a hole. Seconds.
-    #[serde(rename = "per_hole_s")]
+    #[serde(rename = "per_hole_s", deserialize_with = "seconds::not_negative")]
     pub per_hole: f64,
     /// Asking the guest to suspend, until it is: it runs and dirties pages meanwhile. Counts
     /// towards the total time, not the downtime.
@@ -178,6 +178,13 @@ mod seconds {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
+    }
+
+    /// For what is too short for a [`Duration`].
+    pub(super) fn not_negative<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        let seconds = f64::deserialize(from)?;
+        let sound = seconds.is_finite() && seconds >= 0.0;
+        sound.then_some(seconds).ok_or_else(|| D::Error::custom("a time is not below 0"))
     }
 }
 

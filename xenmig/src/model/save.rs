@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
     /// The final send, with the guest suspended, and all until it runs at the target.
     pub(super) fn stop_and_copy(&mut self, load: &Load) {
         let finish = self.link.costs.finish.as_secs_f64();
-        let sent = if load.pfns() > 0.0 { self.send(load) } else { 0.0 };
+        let sent = self.send(load);
         self.outcome.total_s += finish;
         self.outcome.downtime_s = sent + finish;
         self.outcome.end = End::Moved;

@@ -84,7 +84,7 @@ impl XenHost {
     /// # Errors
     /// As the hypervisor says.
     pub fn run_states(&self) -> Result<Vec<(DomId, RunState)>> {
-        const MOST: usize = 1024;
+        const MOST: usize = 64;
         let all = self.control.domains(DomId::DOM0, MOST)?;
         Ok(all.iter().map(|info| (DomId(info.domain), domain::run_state(info.flags))).collect())
     }

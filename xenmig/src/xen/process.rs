@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::host::DomId;
 
@@ -131,6 +132,19 @@ pub(super) fn pending_exec(pid: u32) -> Option<(String, Vec<String>)> {
         }
     }
     None
+}
+
+/// The same for a process that is known to wait in an exec. Its event may come a moment before the
+/// process rests, and until then its memory and registers cannot be read.
+pub(super) fn held_exec(pid: u32) -> Option<(String, Vec<String>)> {
+    const LOOKS: u32 = 20;
+    const BETWEEN: Duration = Duration::from_micros(50);
+    (0..LOOKS).find_map(|nth| {
+        if nth > 0 {
+            std::thread::sleep(BETWEEN);
+        }
+        pending_exec(pid)
+    })
 }
 
 /// More than any save helper gets.

@@ -350,10 +350,7 @@ fn answer(fanotify: &Fanotify, shared: &Shared, event: &FanotifyEvent) {
         None
     } else if event.mask().contains(MaskFlags::FAN_OPEN_EXEC_PERM) {
         // While the exec is held back, the process still looks like its parent.
-        Some(
-            process::pending_exec(pid)
-                .map_or(Intent::Unknown, |(_, words)| process::intent(&words)),
-        )
+        Some(process::held_exec(pid).map_or(Intent::Unknown, |(_, words)| process::intent(&words)))
     } else {
         // Many programs load the library; only the helper's arguments make it a save.
         process::arguments(pid)

@@ -1,7 +1,5 @@
 //! Which pages a guest dirties again and again, and where they lie.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::Bitmap;
@@ -67,20 +65,20 @@ impl Heat {
 /// All ranges of cells that hold a dirtied page, ascending. Neighbours are joined when one is
 /// dirtied no more than twice as densely as the other.
 fn ranges(bitmaps: &[Bitmap], len: Pages) -> Vec<HotRange> {
-    let mut cells = BTreeMap::<u64, u64>::new();
+    let mut cells = vec![0u64; len.0.div_ceil(CELL) as usize];
     for bitmap in bitmaps {
         bitmap.for_each_run(|run| {
             let mut at = run.start;
             while at < run.end {
                 let end = run.end.min((at / CELL + 1) * CELL);
-                *cells.entry(at / CELL).or_default() += end - at;
+                cells[(at / CELL) as usize] += end - at;
                 at = end;
             }
         });
     }
     let mut ranges: Vec<HotRange> = Vec::new();
     let mut last_count = 0;
-    for (cell, count) in cells {
+    for (cell, count) in (0..).zip(cells).filter(|(_, count)| *count > 0) {
         let (first, pages) = (cell * CELL, CELL.min(len.0 - cell * CELL));
         let alike = count <= 2 * last_count && last_count <= 2 * count;
         last_count = count;
@@ -103,15 +101,16 @@ fn ranges(bitmaps: &[Bitmap], len: Pages) -> Vec<HotRange> {
 mod tests {
     use super::*;
 
-    fn with(len: u64, runs: &[std::ops::Range<u64>]) -> Bitmap {
+    /// Runs as (first pfn, length).
+    fn with(len: u64, runs: &[(u64, u64)]) -> Bitmap {
         let mut bitmap = Bitmap::new(Pages(len));
-        runs.iter().for_each(|run| bitmap.set_run(run.clone()));
+        runs.iter().for_each(|(first, n)| bitmap.set_run(*first..first + n));
         bitmap
     }
 
     #[test]
     fn tells_the_steady_working_set_from_what_is_dirtied_once() {
-        let bitmaps = [with(10_000, &[0..100, 600..700]), with(10_000, &[50..100, 5000..5003])];
+        let bitmaps = [with(10_000, &[(0, 100), (600, 100)]), with(10_000, &[(50, 50), (5000, 3)])];
         let heat = Heat::of(&bitmaps, 2).unwrap();
         assert_eq!((heat.in_some, heat.in_all), (Pages(203), Pages(50)));
         let hottest = &heat.ranges[0];
@@ -124,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_dense_cell_stands_out_of_its_sparse_neighbours() {
-        let heat = Heat::of(&[with(4096, &[0..10, 512..1024, 1030..1040])], 9).unwrap();
+        let heat = Heat::of(&[with(4096, &[(0, 10), (512, 512), (1030, 10)])], 9).unwrap();
         assert_eq!(heat.ranges[0].first, Pfn(512));
         assert_eq!(heat.ranges[0].pages, Pages(512));
         assert_eq!(heat.ranges.len(), 3);
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_last_range_ends_with_the_guest() {
-        let heat = Heat::of(&[with(1000, &[990..1000])], 1).unwrap();
+        let heat = Heat::of(&[with(1000, &[(990, 10)])], 1).unwrap();
         assert_eq!((heat.ranges[0].first, heat.ranges[0].pages), (Pfn(512), Pages(488)));
         assert_eq!(Heat::of(&[], 1), None);
     }

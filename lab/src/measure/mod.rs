@@ -1,0 +1,34 @@
+//! Measurements on real Xen: what a migration really did ([`observe`]), and how right the
+//! predictions made before it were ([`accuracy`]).
+
+pub mod accuracy;
+pub mod observe;
+mod stats;
+
+use std::path::{Path, PathBuf};
+
+use crate::{Host, Result};
+
+/// The programs that are measured, built for the Dom0 in question.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// `xenmig` itself.
+    pub xenmig: PathBuf,
+    /// The example `watch`, which sees domains suspend and resume.
+    pub watch: PathBuf,
+}
+
+/// Where [`Programs::push`] puts `watch`.
+const WATCH: &str = "/usr/local/bin/xenmig-watch";
+
+impl Programs {
+    /// Copies them into Dom0.
+    ///
+    /// # Errors
+    /// When a file cannot be read here or written there.
+    pub fn push(&self, host: &Host) -> Result<()> {
+        let push = |from: &Path, to| host.push(from, to);
+        push(&self.xenmig, "/usr/local/bin/xenmig")?;
+        push(&self.watch, WATCH)
+    }
+}
