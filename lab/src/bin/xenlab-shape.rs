@@ -130,8 +130,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, String> {
         let from = std::io::stdin();
         // What is not a pipe has a buffer of its own.
         let _ = fcntl_setpipe_size(&from, BUFFER);
-        pump(from.as_fd(), to.as_fd(), rate, &mut tap)
-            .map_err(|e| format!("copy: {e}"))?;
+        pump(from.as_fd(), to.as_fd(), rate, &mut tap).map_err(|e| format!("copy: {e}"))?;
     }
     if let (Some(file), Some(tap)) = (file, tap) {
         std::fs::write(file, tap.log().to_string()).map_err(|e| format!("{file}: {e}"))?;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use xenlab::measure::{Programs, accuracy};
+use xenlab::measure::{Programs, accuracy, cost};
 use xenlab::{Error, GuestSpec, Host, Images, Result, Status, Sysroot, Workload, XenVersion};
 
 /// Real Xen hosts under QEMU, in virtual time.
@@ -35,6 +35,9 @@ enum Command {
         /// How many.
         #[arg(long, default_value_t = 1)]
         hosts: u32,
+        /// One host of this name instead.
+        #[arg(long, conflicts_with = "hosts")]
+        name: Option<String>,
         /// Xen version.
         #[arg(long, default_value = "4.17")]
         xen: XenVersion,
@@ -115,6 +118,21 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// What sampling costs a guest, and the program this machine.
+    Bench {
+        /// Xen version.
+        #[arg(long, default_value = "4.17")]
+        xen: XenVersion,
+        /// Fewer repetitions.
+        #[arg(long)]
+        quick: bool,
+        /// `xenmig`, built for that version.
+        #[arg(long, default_value = "target/release/xenmig")]
+        xenmig: PathBuf,
+        /// The example `watch`, built for that version.
+        #[arg(long, default_value = "target/release/examples/watch")]
+        watch: PathBuf,
+    },
     /// Hold one host in the foreground; `up` starts this.
     #[command(hide = true)]
     Serve {
@@ -136,10 +154,10 @@ impl Arguments {
                 let images = Images::ensure(xen)?;
                 println!("{images:#?}");
             }
-            Command::Up { hosts, xen, real_time } => {
+            Command::Up { hosts, name, xen, real_time } => {
                 Images::ensure(xen)?;
-                for number in 1..=hosts {
-                    let name = format!("h{number}");
+                let numbered = (1..=hosts).map(|number| format!("h{number}"));
+                for name in name.map_or_else(|| numbered.collect(), |name| vec![name]) {
                     daemon::up(&name, xen, real_time)?;
                     println!("{name} is up: Xen {xen}");
                 }
@@ -191,6 +209,10 @@ impl Arguments {
                 write(&out.join("accuracy.json"), &format!("{raw:#}\n"))?;
                 write(&out.join("accuracy.md"), &page)?;
                 println!("{line}");
+            }
+            Command::Bench { xen, quick, xenmig, watch } => {
+                let programs = Programs { xenmig, watch };
+                println!("{}", cost::run(xen, &programs, quick, &mut |text| eprintln!("{text}"))?);
             }
             Command::Serve { host, xen, real_time } => daemon::serve(&host, xen, real_time)?,
         }

@@ -125,6 +125,8 @@ pub(super) fn machine(images: &Images, builder: &HostBuilder) -> Vec<String> {
         &builder.cpus.to_string(),
         "-m",
         &builder.memory_mib.to_string(),
+        "-vga",
+        "none",
         "-display",
         "none",
         "-no-reboot",

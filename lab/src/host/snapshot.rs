@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::HostBuilder;
 use super::qemu::machine;
 use crate::error::Context;
-use crate::images::{Images, Key, cache_dir, stage};
+use crate::images::{Images, Key, cache_dir, stage_variant};
 use crate::{Error, Result};
 
 /// Virtual time for Dom0 to come to rest.
@@ -19,7 +19,7 @@ const SAVE: Duration = Duration::from_secs(120);
 /// The folder with `state` and `disk.qcow2`, made now if need be.
 pub(super) fn ensure(images: &Images, builder: &HostBuilder) -> Result<PathBuf> {
     let key = Key::new("snapshot 1").add(&images.key).add(machine(images, builder)).finish();
-    stage(&cache_dir(), &format!("booted-{}", images.version), &key, |dir| {
+    stage_variant(&cache_dir(), &format!("booted-{}", images.version), &key, |dir| {
         let (host, channel) = builder.boot_in(images, dir)?;
         host.sleep(SETTLE)?;
         host.run_ok(["sync"])?;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Dom0's init: Xen's daemons, then the agent for as long as the host lives.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/xen-@XEN@/bin:/run/xenlab/bin
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/xen-@XEN@/bin:/run/xenlab/bin
 export HOME=/root LC_ALL=C.UTF-8
 mount -t proc proc /proc
 mount -t sysfs sys /sys

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::cpio::Archive;
 use super::dom0::Base;
 use super::programs::Programs;
-use super::{Key, XenVersion, stage};
+use super::{Key, XenVersion, stage_variant};
 use crate::Result;
 use crate::error::Context;
 
@@ -26,7 +26,7 @@ pub(super) fn ensure(cache: &Path, version: XenVersion, base: &Base) -> Result<(
         .add((EARLY_INIT, INIT, RECEIVE))
         .add((&programs.agent, &programs.shape, &guest))
         .finish();
-    let dir = stage(cache, &format!("initramfs-{version}"), &key, |dir| {
+    let dir = stage_variant(cache, &format!("initramfs-{version}"), &key, |dir| {
         let archive = dom0(version, base, &programs, &guest)?;
         let path = dir.join("initramfs");
         fs::write(&path, archive).context(|| format!("writing {}", path.display()))

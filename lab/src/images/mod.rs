@@ -22,7 +22,7 @@ pub use qemu_root::QemuRoot;
 pub use sysroot::Sysroot;
 pub use xen_version::XenVersion;
 
-pub(crate) use stage::{Key, lock, stage, sweep};
+pub(crate) use stage::{Key, lock, stage, stage_variant, sweep};
 pub(crate) use tool::{Tool, require_root};
 
 /// Everything one Xen version's hosts boot from.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -63,6 +64,46 @@ pub(crate) fn stage(
     remove(&dir)?;
     fs::rename(&new, &dir).context(|| format!("renaming {}", new.display()))?;
     Ok(dir)
+}
+
+/// How many variants of a folder stay.
+const VARIANTS: usize = 4;
+
+/// As [`stage`], in a folder of its own for every key, so that several
+/// versions of the lab can be used at the same time. Old ones are removed.
+pub(crate) fn stage_variant(
+    cache: &Path,
+    name: &str,
+    key: &str,
+    build: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let dir = stage(cache, &format!("{name}-{key}"), key, |dir| {
+        build(dir)?;
+        prune(cache, &format!("{name}-"));
+        Ok(())
+    })?;
+    // The time of the last use, for whoever removes old ones.
+    let used = File::options().append(true).open(dir.join(".key"));
+    let _ = used.and_then(|file| file.set_modified(SystemTime::now()));
+    Ok(dir)
+}
+
+/// Removes the variants that were not used for longest. What cannot be removed
+/// only takes space.
+fn prune(cache: &Path, prefix: &str) {
+    let used = |dir: &Path| fs::metadata(dir.join(".key")).and_then(|m| m.modified()).ok();
+    let mut dirs: Vec<(SystemTime, PathBuf)> = fs::read_dir(cache)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.file_name().to_string_lossy().starts_with(prefix))
+        .filter_map(|e| Some((used(&e.path())?, e.path())))
+        .collect();
+    dirs.sort();
+    dirs.reverse();
+    for (_, dir) in dirs.iter().skip(VARIANTS - 1) {
+        let _ = fs::remove_dir_all(dir);
+    }
 }
 
 /// Removes folders of the cache.

@@ -17,8 +17,9 @@ pub struct Sysroot {
     pub version: XenVersion,
 }
 
+/// Not that of scripts/xen-sysroot, which needs no lab.
 pub(super) fn name(version: XenVersion) -> String {
-    format!("sysroot-{version}")
+    format!("dev-{version}")
 }
 
 impl Sysroot {

@@ -70,7 +70,9 @@ pub fn run(
             let seed = 1 + nth;
             let spec = spec(workload, memory_mib, seed)?;
             host.guest(&spec)?;
+            say(&format!("{guest}: up"));
             let predicted = check(&host, &spec.name)?;
+            say(&format!("{guest}: predicted"));
             let actual = record(&host, &spec, &observe(&host, &spec.name, RATE)?)?;
             host.verify(&spec.name)?;
             host.destroy(&spec.name)?;
@@ -96,6 +98,7 @@ fn calibrate(host: &Host, say: &mut dyn FnMut(&str)) -> Result<()> {
     for (workload, memory_mib) in CALIBRATION {
         let spec = spec(workload, memory_mib, 7)?;
         host.guest(&spec)?;
+        say(&format!("calibration: {workload} is up"));
         let record = record(host, &spec, &observe(host, &spec.name, RATE)?)?;
         host.destroy(&spec.name)?;
         say(&format!("calibration: {workload}, {memory_mib} MiB: {:.3} s", record.total_s));

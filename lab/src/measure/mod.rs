@@ -1,7 +1,8 @@
-//! Measurements on real Xen: what a migration really did ([`observe`]), and how right the
-//! predictions made before it were ([`accuracy`]).
+//! Measurements on real Xen: what a migration really did ([`observe`]), how right the predictions
+//! made before it were ([`accuracy`]), and what xenmig itself costs ([`cost`]).
 
 pub mod accuracy;
+pub mod cost;
 pub mod observe;
 mod stats;
 

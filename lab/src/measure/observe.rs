@@ -8,6 +8,18 @@ use crate::stream::{WireLog, WireRound};
 use crate::{Error, Host, Result};
 
 const TAP: &str = "/tmp/xenlab-tap";
+/// Prints what `watch` saw. It runs from before the migration until it is over.
+const SCRIPT: &str = r#"
+    states=$(mktemp)
+    setsid "$4" > "$states" & watch=$!
+    until [ -s "$states" ]; do sleep 0.1; done
+    export XENLAB_TAP=$3
+    xl migrate -s "xenlab-receive $2" "$1" localhost </dev/null >&2
+    status=$?
+    kill -TERM -$watch
+    cat "$states"
+    rm "$states"
+    exit $status"#;
 
 /// What a migration did.
 #[derive(Debug, Clone)]
@@ -27,13 +39,9 @@ pub struct Observed {
 /// # Errors
 /// When the migration fails, or something of it was not seen.
 pub fn observe(host: &Host, name: &str, rate: u64) -> Result<Observed> {
-    let mut watch = host.spawn([WATCH])?;
-    // Its first line shows that it watches.
-    watch.next_line()?;
-    host.migrate_env(name, Some(rate), &[("XENLAB_TAP", TAP)])?;
+    let output = host.shell(SCRIPT, &[name, &rate.to_string(), TAP, WATCH])?;
     let moved_to = u64::from(host.domid(name)?);
-    watch.kill_group(15);
-    let states = String::from_utf8_lossy(&watch.wait()?.stdout).into_owned();
+    let states = output.stdout();
     let wire: WireLog =
         String::from_utf8_lossy(&host.pull_bytes(TAP)?).parse().map_err(Error::Unexpected)?;
     Observed::new(wire, &states, moved_to)

@@ -51,6 +51,12 @@ pub(super) fn raw(control: &Control, id: DomId) -> Result<sys::xc_domaininfo_t> 
     })
 }
 
+/// The error for a domain that is dying: Xen does nothing more with its dirty log, and says so to
+/// nobody.
+pub(super) fn torn_down(id: DomId) -> Error {
+    Error::new(Kind::NoSuchDomain, format!("domain {id} is being torn down"))
+}
+
 fn describe(control: &Control, store: &Store, info: &sys::xc_domaininfo_t) -> Domain {
     let id = DomId(info.domain);
     let memory = Pages(info.tot_pages);

@@ -99,6 +99,9 @@ impl XenHost {
     }
 
     fn can_log(&self, domain: &Domain) -> Result<()> {
+        if domain.state == RunState::Dying {
+            return Err(domain::torn_down(domain.id));
+        }
         let abilities = self.control.physical()?.capabilities;
         let shadow = abilities & sys::XEN_SYSCTL_PHYSCAP_shadow != 0;
         if domain.guest_type == GuestType::Pv && !shadow {

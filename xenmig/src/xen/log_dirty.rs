@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::buffer::PageBuffer;
-use super::control::Control;
+use super::control::{Control, LogStats};
+use super::domain;
 use super::lease::Lease;
 use super::save_guard::SaveGuard;
 use crate::dirty::Bitmap;
 use crate::error::{Error, Kind, Result};
-use crate::host::{DirtyLog, DomId, Domain, Peek, Wake};
+use crate::host::{DirtyLog, DomId, Domain, Peek, RunState, Wake};
 use crate::units::Pages;
 
 /// How soon a request to stop is noticed.
@@ -37,6 +38,18 @@ impl<'a> LogDirty<'a> {
     ) -> Result<Self> {
         guard.switch_on(domain.id, domain.uuid, lease)?;
         Ok(Self { guard, control, id: domain.id, since: Instant::now(), stop })
+    }
+
+    /// What a PEEK at `at` saw. Of a domain that is being torn down, Xen says that nothing is dirty.
+    fn seen(&self, at: Duration, stats: &LogStats) -> Result<Peek> {
+        let dying = || -> Result<bool> {
+            let flags = domain::raw(self.control, self.id)?.flags;
+            Ok(domain::run_state(flags) == RunState::Dying)
+        };
+        if stats.dirty == 0 && dying()? {
+            return Err(domain::torn_down(self.id));
+        }
+        Ok(Peek { at, dirty: Pages(stats.dirty) })
     }
 
     fn gone(&self) -> Error {
@@ -66,7 +79,7 @@ impl DirtyLog for LogDirty<'_> {
         let at = self.since.elapsed();
         let stats = self.guard.while_on(|control| control.log_peek(self.id));
         let stats = stats.unwrap_or_else(|| Err(self.gone()))?;
-        Ok(Peek { at, dirty: Pages(stats.dirty) })
+        self.seen(at, &stats)
     }
 
     fn peek_bitmap(&mut self, into: &mut Bitmap) -> Result<Peek> {
@@ -75,7 +88,7 @@ impl DirtyLog for LogDirty<'_> {
         let stats = self.guard.while_on(|control| control.log_peek_bitmap(self.id, &mut buffer));
         let stats = stats.unwrap_or_else(|| Err(self.gone()))?;
         buffer.copy_to(into);
-        Ok(Peek { at, dirty: Pages(stats.dirty) })
+        self.seen(at, &stats)
     }
 
     fn close(self: Box<Self>) -> Result<()> {
