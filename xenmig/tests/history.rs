@@ -81,6 +81,7 @@ fn link() -> Link {
             per_page: 0.0,
             per_hole: 1.5e-7,
             suspend_request: ms(12),
+            suspend_pages: 300.0,
             finish: ms(180),
         },
     }
@@ -120,6 +121,8 @@ fn recovers(records: &[OutcomeRecord], share: f64) {
         near(fixed(&costs), fixed(&real), 4.0 * share);
     }
     near(costs.per_hole, real.per_hole, 4.0 * share);
+    // Between the rounds' own points the curve is taken as straight.
+    near(costs.suspend_pages, real.suspend_pages, 0.1 + 4.0 * share);
     assert_eq!(costs.per_page, 0.0);
 }
 

@@ -24,9 +24,9 @@ const CALIBRATION: [(&str, u32); 2] = [("sweep:6000,3000", 128), ("hot:3000,2000
 const GUESTS: [(&str, &str, u32); 6] = [
     ("idle", "idle", 160),
     ("small hot set", "hot:1500,600", 160),
-    ("large hot set", "hot:12000,5000", 192),
+    ("large hot set", "hot:8000,3000", 160),
     ("slow sweep", "sweep:16000,800", 160),
-    ("fast sweep", "sweep:6000,5000", 128),
+    ("fast sweep", "sweep:5000,4000", 128),
     ("CPU-bound, few pages", "cpu:0.4,500,200", 160),
 ];
 /// Guests whose outcome depends on the moment of suspension, which nobody knows before: shown,

@@ -111,6 +111,7 @@ pub(super) struct CostsSection {
     per_page_s: Option<Seconds>,
     per_hole_s: Option<Seconds>,
     suspend_request: Option<Time>,
+    suspend_pages: Option<u32>,
     finish: Option<Time>,
 }
 
@@ -122,6 +123,7 @@ impl CostsSection {
         set(&mut costs.per_page, self.per_page_s, |seconds| Some(seconds.0));
         set(&mut costs.per_hole, self.per_hole_s, |seconds| Some(seconds.0));
         set(&mut costs.suspend_request, self.suspend_request, |time| Some(time.0));
+        set(&mut costs.suspend_pages, self.suspend_pages, |pages| Some(f64::from(pages)));
         set(&mut costs.finish, self.finish, |time| Some(time.0));
     }
 }

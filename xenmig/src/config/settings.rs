@@ -97,6 +97,8 @@ pub struct CostOverride {
     pub per_hole: Option<f64>,
     /// See [`Costs::suspend_request`].
     pub suspend_request: Option<Duration>,
+    /// See [`Costs::suspend_pages`].
+    pub suspend_pages: Option<f64>,
     /// See [`Costs::finish`].
     pub finish: Option<Duration>,
 }
@@ -112,6 +114,7 @@ impl CostOverride {
             per_page: self.per_page.unwrap_or(costs.per_page),
             per_hole: self.per_hole.unwrap_or(costs.per_hole),
             suspend_request: self.suspend_request.unwrap_or(costs.suspend_request),
+            suspend_pages: self.suspend_pages.unwrap_or(costs.suspend_pages),
             finish: self.finish.unwrap_or(costs.finish),
         }
     }

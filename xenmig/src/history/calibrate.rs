@@ -18,6 +18,9 @@
 //! - h: the median of what is left of the first sends, per hole. It becomes `per_hole` where it is
 //!   more than the link needs for a hole's 8 bytes.
 //! - start, suspend request, finish: their medians.
+//! - suspend pages: the median of what the final set had beyond W, which the record itself shows:
+//!   each round has what was dirtied while the one before was sent. Weighted by 1/W, for a calm
+//!   guest says most about what is not the workload.
 //!
 //! A sender that is slower than the link looks like a slower link: `per_page` stays 0, and R is
 //! what migrations really reach. Where no send without holes is as long as one batch (idle guests
@@ -104,9 +107,26 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
         per_page: 0.0,
         per_hole,
         suspend_request: typical(|record| record.suspend_request_s),
+        suspend_pages: weighted_median(used.iter().filter_map(|record| suspend_pages(record)))
+            .unwrap_or(0.0)
+            .max(0.0),
         finish: typical(|record| record.finish_s),
     };
     Some(Calibration { bandwidth, costs, from: used.len() })
+}
+
+/// Pages of the final set beyond what the workload dirtied meanwhile, with their weight; `None`
+/// when the record has too few rounds to tell.
+fn suspend_pages(record: &OutcomeRecord) -> Option<(f64, f64)> {
+    let stretch = record.rounds.last()?.s + record.suspend_request_s;
+    let mut shown: Vec<_> =
+        record.rounds.windows(2).map(|pair| (pair[0].s, pair[1].pages as f64)).collect();
+    shown.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let after = shown.iter().find(|(s, _)| *s >= stretch).or(shown.last()).copied()?;
+    let before = shown.iter().rfind(|(s, _)| *s < stretch).copied().unwrap_or((0.0, 0.0));
+    let share = (stretch - before.0) / (after.0 - before.0);
+    let dirtied = if share <= 1.0 { before.1 + (after.1 - before.1) * share } else { after.1 };
+    Some((record.last?.pages as f64 - dirtied, 1.0 / (1.0 + dirtied)))
 }
 
 /// The sends of one migration that took any time.

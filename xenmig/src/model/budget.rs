@@ -16,8 +16,9 @@ const MAX_ROUNDS: usize = 1_000_000;
 ///
 /// - No budget (`None`) is an unlimited one: the first send, of everything, is then the
 ///   stop-and-copy, and downtime is the time of the whole copy.
-/// - `suspend_request` and `finish` of the link's costs, if any, count: the guest dirties pages
-///   during the first, and the second is a part of the downtime that has to fit the budget.
+/// - `suspend_request`, `suspend_pages` and `finish` of the link's costs, if any, count: the guest
+///   dirties pages during the first, the second are sent with the rest, and the third is a part of
+///   the downtime that has to fit the budget.
 /// - W does not fall, so the rounds after one that took no less time than the one before it take
 ///   no less either, and nothing will ever fit: such a round ends the search at once, as the
 ///   deadline would. The rounds up to there are given.
@@ -48,7 +49,7 @@ pub fn within_budget(
         }
         load = Load::dirtied(run.asked(s, curve.pages_at(s)));
         let dirty = run.asked(s + request, curve.pages_at(s + request));
-        rest = Load::dirtied(dirty + guest.deferred.0 as f64);
+        rest = Load::dirtied(dirty + link.costs.suspend_pages + guest.deferred.0 as f64);
     }
     run.suspend();
     run.stop_and_copy(&rest);

@@ -160,6 +160,10 @@ pub struct Costs {
     /// towards the total time, not the downtime.
     #[serde(rename = "suspend_request_s", with = "seconds")]
     pub suspend_request: Duration,
+    /// Pages in the final set that no dirtying of the workload explains: what the guest's kernel
+    /// writes while it suspends, and the frames mapped elsewhere, which Xen's last CLEAN counts as
+    /// dirty (`hvm_mapped_guest_frames_mark_dirty` in xen/arch/x86/hvm/hvm.c).
+    pub suspend_pages: f64,
     /// All of the downtime but sending the final set: end of the suspend handshake, tail of the
     /// stream, devices, resumption at the target.
     #[serde(rename = "finish_s", with = "seconds")]

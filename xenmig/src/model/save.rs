@@ -166,7 +166,7 @@ pub fn save_live(
     }
     since_clean += run.suspend();
     let dirty = run.asked(since_clean, dirtying.dirtied(stretch, since_clean));
-    run.stop_and_copy(&Load::dirtied(dirty + guest.deferred.0 as f64));
+    run.stop_and_copy(&Load::dirtied(dirty + link.costs.suspend_pages + guest.deferred.0 as f64));
     run.outcome
 }
 
