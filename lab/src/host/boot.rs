@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::thread::CpuSet;
 
 use super::channel::Channel;
 use super::qemu::{Qemu, Start};
@@ -14,6 +15,9 @@ use super::{Host, snapshot};
 use crate::Result;
 use crate::error::Context;
 use crate::images::{Images, XenVersion, cache_dir, lock, sweep};
+
+/// The file in a host's folder that says which CPU it runs on.
+const CORE: &str = "core";
 
 /// Wall-clock time for Dom0 to come up; it takes some ten seconds.
 const BOOT: Duration = Duration::from_secs(300);
@@ -127,7 +131,7 @@ impl HostBuilder {
 
     /// Starts QEMU in a prepared folder and waits for the agent.
     fn start(&self, images: &Images, mut machine: Machine, start: &Start<'_>) -> Result<Host> {
-        let mut qemu = Qemu::start(images, self, machine.dir.path(), start)?;
+        let mut qemu = Qemu::start(images, self, machine.dir.path(), start, machine.core)?;
         let agent = qemu.connect("agent.sock")?;
         let mut qmp = Qmp::new(qemu.connect("qmp.sock")?)?;
         qmp.wait_loaded(BOOT)?;
@@ -163,6 +167,7 @@ impl HostBuilder {
 pub(super) struct Machine {
     qemu: Option<Qemu>,
     dir: tempfile::TempDir,
+    core: usize,
     _lock: File,
 }
 
@@ -181,8 +186,10 @@ impl Machine {
             .context(|| format!("a folder in {}", parent.display()))?;
         let lock = File::create(dir.path().join("lock")).context(|| "creating lock".into())?;
         flock(&lock, FlockOperation::LockExclusive).context(|| "locking lock".into())?;
+        let core = free_core(parent);
+        fs::write(dir.path().join(CORE), core.to_string()).context(|| "writing core".into())?;
         images.qemu.overlay(&dir.path().join("disk.qcow2"), base, format)?;
-        Ok(Self { qemu: None, dir, _lock: lock })
+        Ok(Self { qemu: None, dir, core, _lock: lock })
     }
 
     /// The folder with its sockets and logs.
@@ -196,6 +203,20 @@ impl Drop for Machine {
         // Before its folder.
         self.qemu = None;
     }
+}
+
+/// The CPU of this machine that the fewest hosts in `parent` run on.
+fn free_core(parent: &Path) -> usize {
+    let taken: Vec<usize> = fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| fs::read_to_string(e.path().join(CORE)).ok()?.parse().ok())
+        .collect();
+    let hosts_on = |core: &usize| taken.iter().filter(|t| *t == core).count();
+    // Without the list of allowed CPUs there is always the first.
+    let allowed = rustix::thread::sched_getaffinity(None).unwrap_or_default();
+    (0..CpuSet::MAX_CPU).filter(|&c| allowed.is_set(c)).min_by_key(hosts_on).unwrap_or(0)
 }
 
 /// Why the lab cannot be used here, for tests that skip: `XENLAB=off`, or not

@@ -53,9 +53,13 @@ impl GuestSpec {
         }
     }
 
-    /// xl's configuration of it. It stays for inspection however it ends. Xen
-    /// would emulate the time stamp counter, at 10 µs for each of some 20 reads
-    /// per wake-up; here it is one that can be trusted.
+    /// xl's configuration of it. It stays for inspection however it ends.
+    ///
+    /// The time stamp counter must be emulated. After QEMU 7.2 has injected an
+    /// interrupt into a guest, it injects it again if a timer or a device
+    /// interrupts before the guest's next exit. An emulated counter means an
+    /// exit at the start of the handler, where a second interrupt does no harm;
+    /// without, it hits a kernel that holds locks, and the guest spins for ever.
     pub fn config(&self) -> String {
         let Self { name, memory_mib, vcpus, workload, seed, cold_pages, .. } = self;
         let tick = self.tick.as_secs_f64();
@@ -68,7 +72,7 @@ impl GuestSpec {
              workload={workload} seed={seed} cold={cold_pages} tick={tick}\"\n\
              memory = {memory_mib}\n\
              vcpus = {vcpus}\n\
-             tsc_mode = \"native\"\n\
+             tsc_mode = \"always_emulate\"\n\
              on_poweroff = \"preserve\"\n\
              on_reboot = \"preserve\"\n\
              on_crash = \"preserve\"\n\

@@ -46,10 +46,12 @@ impl QemuRoot {
         argv
     }
 
-    /// QEMU's system emulator, killed when the thread that starts it ends.
-    pub(crate) fn emulator(&self) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).args(self.argv("qemu-system-x86_64"));
+    /// QEMU's system emulator on CPU number `core`, killed when the thread that
+    /// starts it ends.
+    pub(crate) fn emulator(&self, core: usize) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &core.to_string(), "setpriv", "--pdeathsig", "KILL", "--"]);
+        command.args(self.argv("qemu-system-x86_64"));
         command.env("QEMU_MODULE_DIR", self.dir.join("usr/lib/x86_64-linux-gnu/qemu"));
         command
     }

@@ -60,6 +60,9 @@ pub fn run(
     say: &mut dyn FnMut(&str),
 ) -> Result<(Value, String, Value)> {
     let host = HostBuilder::new(version).boot()?;
+    // While a command runs, the machine is not stopped between two others: QEMU sometimes goes on
+    // very slowly (in time outside) after it was stopped for a moment.
+    let _unstopped = host.spawn(["sleep", "infinity"])?;
     programs.push(&host)?;
     calibrate(&host, say)?;
     let repeats = if quick { 1 } else { 3 };

@@ -122,6 +122,8 @@ struct Sampling {
 /// against its rate in the same stretch of time before.
 fn sampling(version: XenVersion, programs: &Programs, checks: u32) -> Result<Sampling> {
     let host = HostBuilder::new(version).boot()?;
+    // See `accuracy::run`.
+    let _unstopped = host.spawn(["sleep", "infinity"])?;
     programs.push(&host)?;
     let workload = WORKLOAD.parse().map_err(|e| Error::Unexpected(format!("{e}")))?;
     let guest = host.guest(&GuestSpec::new("g1", workload))?;
