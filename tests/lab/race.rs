@@ -11,8 +11,9 @@ use crate::scene::{Ran, Scene, XENMIG};
 /// Length of the window.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// The edge: so close to the moment the log is switched on that either may come first.
-const EDGE: Duration = Duration::from_millis(30);
+/// The edge: how long before and after the planned moment of the log's switching on either may come
+/// first. Each delays the other by some 100 ms of the only processor's time.
+const EDGE: (f64, f64) = (-0.25, 0.05);
 
 #[test]
 fn a_migration_at_any_moment_of_the_window_leaves_the_guest_intact() {
@@ -46,12 +47,13 @@ fn moments(races: usize) -> Vec<f64> {
         state ^= state << 5;
         f64::from(state) / f64::from(u32::MAX)
     };
-    let (window, rest) = (WINDOW.as_secs_f64(), (races - edge) as f64);
-    let about_the_start = |random: f64| (2.0 * random - 1.0) * EDGE.as_secs_f64();
+    let mut spread = |from: f64, to: f64, nth: usize, of: usize| {
+        from + (to - from) * (nth as f64 + random()) / of as f64
+    };
     (0..races)
         .map(|nth| match nth.checked_sub(edge) {
-            None => about_the_start(random()),
-            Some(nth) => window * (nth as f64 + random()) / rest,
+            None => spread(EDGE.0, EDGE.1, nth, edge),
+            Some(nth) => spread(0.0, WINDOW.as_secs_f64(), nth, races - edge),
         })
         .collect()
 }

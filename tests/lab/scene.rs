@@ -181,7 +181,7 @@ fn program() -> &'static Path {
     })
 }
 
-/// A file of this process in cargo's folder for tests.
+/// A file in the folder that cargo gives to tests.
 pub fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", version()))
 }

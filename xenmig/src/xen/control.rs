@@ -162,8 +162,9 @@ impl Control {
             match errno.raw_os_error() {
                 Some(libc::EINVAL) => {
                     Error::new(Kind::Busy, format!("the dirty log of domain {id} is in use")).hint(
-                        "a migration, another tool or an open VNC display of an HVM guest \
-                             uses it; try again when that is over",
+                        "a migration, another tool or an open VNC display of an HVM guest uses \
+                         it: try again when that is over; or devices are passed through and \
+                         share the guest's memory map, and then it never can",
                     )
                 }
                 _ => attempt.failed(errno),
