@@ -55,7 +55,9 @@ fn a_save_of_another_domain_disturbs_nobody() {
     let ratio = beside.as_secs_f64() / alone.as_secs_f64();
     println!("migration alone {alone:?}, beside a sampler {beside:?}: {ratio:.4}");
     assert!(beside < Duration::from_secs(20), "the sampler ended first: {beside:?}");
-    assert!((0.98..1.02).contains(&ratio), "{alone:?} alone, {beside:?} beside a sampler");
+    // Held back, it would have waited for the end of the sample. What is left is that the sampler,
+    // a debug build, and a guest whose pages are logged share the only CPU with the migration.
+    assert!((0.9..1.1).contains(&ratio), "{alone:?} alone, {beside:?} beside a sampler");
     for guest in ["g1", "g2"] {
         scene.intact(guest);
     }

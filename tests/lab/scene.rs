@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::Value;
 use xenlab::{Guest, GuestSpec, Host, HostBuilder, Migration, Output, Running, Status, XenVersion};
@@ -12,6 +13,9 @@ pub const XENMIG: &str = "/usr/local/bin/xenmig";
 
 /// Memory of guests: little, so that migrations are short; with less they do not boot.
 const MEMORY_MIB: u32 = 96;
+
+/// What no command takes, even on a busy machine: a guest hangs.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A booted host.
 pub struct Scene {
@@ -25,7 +29,7 @@ impl Scene {
             eprintln!("skipped: {why}");
             return None;
         }
-        let host = HostBuilder::new(version()).boot().unwrap();
+        let host = HostBuilder::new(version()).limit(LIMIT).boot().unwrap();
         host.push(program(), XENMIG).unwrap();
         Some(Self { host })
     }
