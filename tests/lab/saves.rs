@@ -57,7 +57,7 @@ fn a_save_of_another_domain_disturbs_nobody() {
     assert!(beside < Duration::from_secs(20), "the sampler ended first: {beside:?}");
     // Held back, it would have waited for the end of the sample. What is left is that the sampler,
     // a debug build, and a guest whose pages are logged share the only CPU with the migration.
-    assert!((0.9..1.1).contains(&ratio), "{alone:?} alone, {beside:?} beside a sampler");
+    assert!((0.95..1.05).contains(&ratio), "{alone:?} alone, {beside:?} beside a sampler");
     for guest in ["g1", "g2"] {
         scene.intact(guest);
     }

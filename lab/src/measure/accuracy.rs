@@ -251,11 +251,12 @@ fn page(version: XenVersion, runs: &[Run], errors: &Errors) -> String {
     }
     let _ = write!(
         page,
-        "\n{} migrations. A round's error is relative to its pages, or to {FEW_PAGES} where it has \
+        "\n{} migrations{}. A round's error is relative to its pages, or to {FEW_PAGES} where it has \
          fewer.\n\n\
          | guest | workload | total: predicted, actual | downtime: predicted (p90), actual | pages \
          per round: predicted, actual |\n| --- | --- | --- | --- | --- |\n",
         errors.n,
+        if errors.n > GUESTS.len() { "" } else { ", one of each guest (`QUICK=1`)" },
     );
     for run in runs {
         let pages = |rounds: Vec<String>| rounds.join(" ");
@@ -276,7 +277,12 @@ fn page(version: XenVersion, runs: &[Run], errors: &Errors) -> String {
     }
     let _ = write!(
         page,
-        "\nBursts are shown and not in the quantiles: which phase the guest is in when it is\n\
+        "\nThe p90 of pages per round comes from small rounds: a few dozen pages that the guest's\n\
+         kernel writes whatever the workload, rounds that only one side has, and the last set, to\n\
+         which suspending itself adds some hundred pages (calibrated from few migrations). They\n\
+         hardly count in time. A guest that computes competes with the sender for the host's only\n\
+         CPU, which the model does not know.\n\
+         \nBursts are shown and not in the quantiles: which phase the guest is in when it is\n\
          suspended decides its downtime, and no sample taken before can know that. Their p90 is\n\
          what a budget is held against.\n"
     );
