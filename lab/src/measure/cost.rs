@@ -89,7 +89,7 @@ fn check_overhead(xenmig: &Path, runs: u32) -> Result<f64> {
     let scene =
         tempfile::Builder::new().suffix(".toml").tempfile().context(|| "making a scene".into())?;
     let text = "real_time = true\nlink = \"10Gbit/s\"\n[[domain]]\nname = \"g\"\nmemory = \"4GiB\"\n\
-                workload = { hot = { pages = 4000, rate = 2000.0 } }\n";
+                [[domain.workload]]\nkind = \"steady\"\npages = 4000\nrate = 2000\n";
     std::fs::write(scene.path(), text).context(|| "writing a scene".into())?;
     let host = format!("sim:{}", scene.path().display());
     let mut times = Vec::new();
