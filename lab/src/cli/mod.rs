@@ -129,9 +129,6 @@ enum Command {
         /// `xenmig`, built for that version.
         #[arg(long, default_value = "target/release/xenmig")]
         xenmig: PathBuf,
-        /// The example `watch`, built for that version.
-        #[arg(long, default_value = "target/release/examples/watch")]
-        watch: PathBuf,
     },
     /// Hold one host in the foreground; `up` starts this.
     #[command(hide = true)]
@@ -210,9 +207,8 @@ impl Arguments {
                 write(&out.join("accuracy.md"), &page)?;
                 println!("{line}");
             }
-            Command::Bench { xen, quick, xenmig, watch } => {
-                let programs = Programs { xenmig, watch };
-                println!("{}", cost::run(xen, &programs, quick, &mut |text| eprintln!("{text}"))?);
+            Command::Bench { xen, quick, xenmig } => {
+                println!("{}", cost::run(xen, &xenmig, quick, &mut |text| eprintln!("{text}"))?);
             }
             Command::Serve { host, xen, real_time } => daemon::serve(&host, xen, real_time)?,
         }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use xenmig::dirty::Bitmap;
 use xenmig::units::Pages;
 
-use super::Programs;
+use super::XENMIG;
 use super::stats::quantile;
 use crate::error::Context;
 use crate::{Error, GuestSpec, Host, HostBuilder, Result, XenVersion};
@@ -29,18 +29,17 @@ const TEBIBYTE: Pages = Pages(1 << 28);
 /// When a host, guest or program fails.
 pub fn run(
     version: XenVersion,
-    programs: &Programs,
+    xenmig: &Path,
     quick: bool,
     say: &mut dyn FnMut(&str),
 ) -> Result<Value> {
     let bitmap = bitmap_against_memcpy(if quick { 30 } else { 100 });
     say(&format!("bitmap scan: {:.0} % of memcpy's bandwidth", bitmap * 100.0));
-    let overhead = check_overhead(&programs.xenmig, if quick { 5 } else { 20 })?;
+    let overhead = check_overhead(xenmig, if quick { 5 } else { 20 })?;
     say(&format!("check beyond its windows: {:.1} ms", overhead * 1e3));
-    let size = std::fs::metadata(&programs.xenmig)
-        .context(|| format!("looking at {}", programs.xenmig.display()))?
-        .len();
-    let sampling = sampling(version, programs, if quick { 2 } else { 6 })?;
+    let size =
+        std::fs::metadata(xenmig).context(|| format!("looking at {}", xenmig.display()))?.len();
+    let sampling = sampling(version, xenmig, if quick { 2 } else { 6 })?;
     say(&format!(
         "sampling: guest loses {:.2} % during a check of {:.1} virtual s",
         sampling.loss * 100.0,
@@ -120,14 +119,14 @@ struct Sampling {
 
 /// The guest's page writes per second while `checks` default checks run one after the other,
 /// against its rate in the same stretch of time before.
-fn sampling(version: XenVersion, programs: &Programs, checks: u32) -> Result<Sampling> {
+fn sampling(version: XenVersion, xenmig: &Path, checks: u32) -> Result<Sampling> {
     let host = HostBuilder::new(version).boot()?;
     // See `accuracy::run`.
     let _unstopped = host.spawn(["sleep", "infinity"])?;
-    programs.push(&host)?;
+    host.push(xenmig, XENMIG)?;
     let workload = WORKLOAD.parse().map_err(|e| Error::Unexpected(format!("{e}")))?;
     let guest = host.guest(&GuestSpec::new("g1", workload))?;
-    let check = ["/usr/local/bin/xenmig", "check", "g1", "--downtime", "60s"];
+    let check = [XENMIG, "check", "g1", "--downtime", "60s"];
     let bandwidth = ["--bandwidth", "16000000B/s", "--window", "3s", "--json"];
     let one = || -> Result<()> {
         let output = host.run(check.iter().chain(&bandwidth))?;

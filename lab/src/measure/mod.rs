@@ -19,6 +19,8 @@ pub struct Programs {
     pub watch: PathBuf,
 }
 
+/// Where `xenmig` is put in Dom0.
+const XENMIG: &str = "/usr/local/bin/xenmig";
 /// Where [`Programs::push`] puts `watch`.
 const WATCH: &str = "/usr/local/bin/xenmig-watch";
 
@@ -29,7 +31,7 @@ impl Programs {
     /// When a file cannot be read here or written there.
     pub fn push(&self, host: &Host) -> Result<()> {
         let push = |from: &Path, to| host.push(from, to);
-        push(&self.xenmig, "/usr/local/bin/xenmig")?;
+        push(&self.xenmig, XENMIG)?;
         push(&self.watch, WATCH)
     }
 }
