@@ -12,7 +12,8 @@
 //! | [`sim`] | a simulated host in virtual time |
 //! | [`dirty`] | bitmap, dirty curve W(t), sampler, trace file |
 //! | [`model`] | Xen's save loop run over a curve |
-//! | [`policy`] | budget, and the gate: rules that give a verdict with reasons |
+//! | [`policy`] | budget; the gate: rules that give a verdict with reasons; the save's controller |
+//! | [`migrate`] | one migration, and what is said between it and the hook in the save helper |
 //! | [`config`] | the configuration file |
 #![deny(missing_docs)]
 
@@ -22,6 +23,7 @@ pub mod dirty;
 pub mod error;
 pub mod history;
 pub mod host;
+pub mod migrate;
 pub mod model;
 pub mod policy;
 pub mod sim;

@@ -15,7 +15,7 @@ pub use settings::{CostOverride, SamplingSettings, Settings};
 use crate::error::{Error, Kind, Result};
 use sections::{
     BudgetSection, CostsSection, DomainSection, LinkSection, PathsSection, SampleSection,
-    TargetSection, ThresholdsSection, XenSection,
+    SteerSection, TargetSection, ThresholdsSection, XenSection,
 };
 
 /// Where the configuration is looked for when none is named.
@@ -33,6 +33,7 @@ pub struct Config {
     sample: SampleSection,
     thresholds: ThresholdsSection,
     costs: CostsSection,
+    steer: SteerSection,
     xen: XenSection,
     paths: PathsSection,
     target: Vec<TargetSection>,
@@ -87,6 +88,7 @@ impl Config {
         self.sample.apply(&mut settings.sampling);
         self.thresholds.apply(&mut settings.thresholds);
         self.costs.apply(&mut settings.costs);
+        self.steer.apply(&mut settings.steering);
         settings.bandwidth = self.link.bandwidth;
         let named = target.into_iter().flat_map(|target| {
             self.target.iter().filter(move |section| section.name.matches(target))
@@ -98,6 +100,7 @@ impl Config {
             section.budget.apply(&mut settings.budget);
             section.sample.apply(&mut settings.sampling);
             section.thresholds.apply(&mut settings.thresholds);
+            section.steer.apply(&mut settings.steering);
             settings.bandwidth = section.bandwidth.or(settings.bandwidth);
         }
         settings

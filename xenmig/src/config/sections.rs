@@ -10,6 +10,7 @@ use super::settings::{CostOverride, SamplingSettings};
 use super::value::{Factor, Glob, Seconds, Share, Size, SizeLimit, Span, Time, TimeLimit};
 use crate::policy::Budget;
 use crate::policy::gate::Thresholds;
+use crate::policy::precopy::{OnMiss, Steering};
 use crate::units::BytesPerSecond;
 
 /// Puts what was written, if anything was, in place of what held before.
@@ -128,6 +129,23 @@ impl CostsSection {
     }
 }
 
+/// `[steer]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SteerSection {
+    on_miss: Option<OnMiss>,
+    cap_floor: Option<Share>,
+    max_wait: Option<Time>,
+}
+
+impl SteerSection {
+    pub(super) fn apply(&self, steering: &mut Steering) {
+        set(&mut steering.on_miss, self.on_miss, |on_miss| on_miss);
+        set(&mut steering.cap_floor, self.cap_floor, |share| (share.0 * 100.0).ceil() as u32);
+        set(&mut steering.max_wait, self.max_wait, |time| time.0);
+    }
+}
+
 /// `[xen]`
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -164,4 +182,6 @@ pub(super) struct DomainSection {
     pub(super) sample: SampleSection,
     #[serde(default)]
     pub(super) thresholds: ThresholdsSection,
+    #[serde(default)]
+    pub(super) steer: SteerSection,
 }

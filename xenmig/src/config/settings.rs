@@ -7,6 +7,7 @@ use crate::dirty::Plan;
 use crate::model::Costs;
 use crate::policy::Budget;
 use crate::policy::gate::Thresholds;
+use crate::policy::precopy::Steering;
 use crate::units::BytesPerSecond;
 
 /// All settings for one domain on its way to one target.
@@ -24,6 +25,8 @@ pub struct Settings {
     pub bandwidth: Option<BytesPerSecond>,
     /// Costs that hold whatever earlier migrations showed.
     pub costs: CostOverride,
+    /// How far a save may be steered.
+    pub steering: Steering,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             thresholds: Thresholds::default(),
             bandwidth: None,
             costs: CostOverride::default(),
+            steering: Steering::default(),
         }
     }
 }

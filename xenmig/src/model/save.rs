@@ -37,6 +37,12 @@ pub enum Decision {
     StopAndCopy,
     /// Give up; the guest goes on at the source.
     Abort,
+    /// Ask again after this time, with what is dirty then. Only after a send; before one it counts
+    /// as [`Decision::Continue`].
+    Wait(Duration),
+    /// Let the guest's vCPUs have at most so many per cent of a physical CPU together (credit2's
+    /// cap), then ask again. Only after a send; before one it counts as [`Decision::Continue`].
+    Throttle(u32),
 }
 
 /// Decides when copying has to end. Xen calls it before and after every send; so do the model, the
@@ -105,6 +111,8 @@ pub struct Outcome {
     pub horizon_s: f64,
 }
 
+/// What setting a cap takes; so that a policy which only ever does that comes to an end.
+const TICK: Duration = Duration::from_millis(1);
 /// Sends after which a policy that never stops is taken to be endless.
 const MAX_ROUNDS: usize = 10_000;
 
@@ -139,22 +147,31 @@ pub fn save_live(
             since_clean += sent;
             stats.last_send = time(sent);
         }
-        if decision != Decision::Continue {
+        if matches!(decision, Decision::StopAndCopy | Decision::Abort) {
             break decision;
         }
-        let dirty = run.asked(since_clean, dirtying.dirtied(stretch, since_clean));
         stats.iteration += 1;
         stats.total_written += load.pfns();
         stats.dirty_count = None;
-        stats.pending = dirty;
-        stats.elapsed = time(run.outcome.total_s);
-        let decision = policy.decide(&stats);
-        if decision != Decision::Continue {
+        let decision = loop {
+            stats.pending = run.asked(since_clean, dirtying.dirtied(stretch, since_clean));
+            stats.elapsed = time(run.outcome.total_s);
+            match policy.decide(&stats) {
+                Decision::Wait(time) if stats.elapsed <= deadline => {
+                    since_clean += run.wait(time);
+                }
+                // A curve knows nothing of CPU time.
+                Decision::Throttle(_) if stats.elapsed <= deadline => since_clean += run.wait(TICK),
+                decision => break decision,
+            }
+        };
+        if matches!(decision, Decision::StopAndCopy | Decision::Abort) {
             break decision;
         }
         if stats.elapsed > deadline || run.outcome.rounds.len() >= MAX_ROUNDS {
             return run.outcome;
         }
+        let dirty = stats.pending;
         // CLEAN: what was pending is what is sent next.
         (stretch, since_clean) = (stretch + 1, 0.0);
         load = Load::dirtied(dirty);
@@ -197,6 +214,13 @@ impl<'a> Run<'a> {
         self.outcome.total_s += s;
         self.outcome.bytes += bytes;
         self.outcome.rounds.push(Round { pages: load.pages + load.zero, bytes, s });
+        s
+    }
+
+    /// Nothing is sent for `time`; gives it in seconds.
+    fn wait(&mut self, time: Duration) -> f64 {
+        let s = time.as_secs_f64();
+        self.outcome.total_s += s;
         s
     }
 

@@ -1,0 +1,4 @@
+//! One migration: gate, save, the dialogue with the target, report. And what is said between it
+//! and the hook in the save helper.
+
+pub mod hook;
