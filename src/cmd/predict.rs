@@ -146,7 +146,7 @@ impl Asked {
             _ => Error::new(Kind::Data, "the sample ended before anything was seen"),
         })?;
         let about = format!("{}, {} windows", output::text::about(domain), curves.len());
-        let (guest, costs) = (Guest::from(domain), known.costs());
+        let (guest, costs) = (Guest::from(domain), known.costs().beside(sample));
         let subject = Subject { guest, format: Format::XEN, costs, curve };
         self.answer(&about, &subject, known, global)
     }

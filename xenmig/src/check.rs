@@ -188,6 +188,7 @@ impl Known {
         let curves = Curve::all_measured(&sample.windows, self.domain.memory);
         let prediction = options.link().and_then(|link| {
             let guest = Guest::from(&self.domain);
+            let link = Link { costs: link.costs.beside(&sample), ..link };
             predict(&guest, &link, &curves, || Stock, Duration::MAX)
         });
         let facts = self.facts(options, Sampling::Taken(&sample), prediction.as_ref());

@@ -166,6 +166,7 @@ fn sampled(points: Vec<(Duration, Pages)>) -> Window {
         ended: Ended::Complete,
         vcpu_utilisation: Vec::new(),
         host_cpu_utilisation: None,
+        host_cpus: None,
     }
 }
 

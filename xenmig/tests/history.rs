@@ -10,11 +10,19 @@ use xenmig::history::{OutcomeRecord, OutcomeStore, calibrate};
 use xenmig::model::{Costs, Format, Guest, Link, Stock, save_live};
 use xenmig::units::{BytesPerSecond, Pages};
 
-/// The record of a migration as the model runs it; each time is off by up to `noise` either way.
-fn migrated(link: &Link, populated: u64, p2m: u64, hot: f64, noise: &mut Noise) -> OutcomeRecord {
+/// The record of a migration as the model runs it, by a sender with `share` of a CPU; each time is off by up to `noise` either way.
+fn migrated(
+    link: &Link,
+    share: f64,
+    populated: u64,
+    p2m: u64,
+    hot: f64,
+    noise: &mut Noise,
+) -> OutcomeRecord {
     let guest = Guest::new(Pages(populated), Pages(p2m));
     let points = vec![(0.0, 0.0), (0.5, hot / 2.0), (2.0, hot)];
     let curve = Curve::from_points(points, Pages(populated)).expect("a sound curve");
+    let link = &Link { costs: link.costs.at_share(share), ..*link };
     let outcome = save_live(&guest, link, &curve, &mut Stock, Duration::MAX);
     let mut rounds: Vec<_> = outcome
         .rounds
@@ -36,6 +44,7 @@ fn migrated(link: &Link, populated: u64, p2m: u64, hot: f64, noise: &mut Noise) 
         target: "host-b".to_owned(),
         populated_pages: populated,
         p2m_pages: p2m,
+        sender_share: Some(share),
         start_s: noise.on(link.costs.start.as_secs_f64()),
         rounds,
         suspend_request_s: noise.on(link.costs.suspend_request.as_secs_f64()),
@@ -87,18 +96,20 @@ fn link() -> Link {
     }
 }
 
-/// Guests of several sizes that dirty from a few to many pages.
+/// Guests of several sizes that dirty from a few to many pages, on a more or less busy host.
 fn history(noise: f64) -> Vec<OutcomeRecord> {
     let mut noise = Noise::of(noise);
     let guests = [
-        (40_960, 1_044_480, 8_000.0),
-        (40_960, 1_044_480, 60.0),
-        (131_072, 1_044_480, 20_000.0),
-        (524_288, 2_097_152, 30_000.0),
-        (524_288, 2_097_152, 150.0),
-        (65_536, 1_044_480, 5_000.0),
+        (1.0, 40_960, 1_044_480, 8_000.0),
+        (1.0, 40_960, 1_044_480, 60.0),
+        (0.5, 131_072, 1_044_480, 20_000.0),
+        (0.8, 524_288, 2_097_152, 30_000.0),
+        (0.9, 524_288, 2_097_152, 150.0),
+        (1.0, 65_536, 1_044_480, 5_000.0),
     ];
-    guests.map(|(pages, p2m, hot)| migrated(&link(), pages, p2m, hot, &mut noise)).to_vec()
+    guests
+        .map(|(share, pages, p2m, hot)| migrated(&link(), share, pages, p2m, hot, &mut noise))
+        .to_vec()
 }
 
 #[track_caller]
@@ -154,7 +165,14 @@ fn calibrated_parameters_predict_the_outcome_they_came_from() {
     for (i, record) in records.iter().enumerate() {
         let hot = [8_000.0, 60.0, 20_000.0, 30_000.0, 150.0, 5_000.0][i];
         let (populated, p2m) = (record.populated_pages, record.p2m_pages);
-        let again = migrated(&link, populated, p2m, hot, &mut Noise::of(0.0));
+        let again = migrated(
+            &link,
+            record.sender_share.unwrap_or(1.0),
+            populated,
+            p2m,
+            hot,
+            &mut Noise::of(0.0),
+        );
         near(again.total_s, record.total_s, 0.05);
         near(again.downtime_s, record.downtime_s, 0.05);
     }
@@ -165,7 +183,7 @@ fn a_hole_that_costs_no_more_than_its_bytes_has_no_cost() {
     let mut link = link();
     link.costs.per_hole = 0.0;
     let mut none = Noise::of(0.0);
-    let record = migrated(&link, 40_960, 1_044_480, 8_000.0, &mut none);
+    let record = migrated(&link, 1.0, 40_960, 1_044_480, 8_000.0, &mut none);
     let found = calibrate(&[record], None).expect("there is an outcome");
     near(found.bandwidth.get(), link.bandwidth.get(), 0.01);
     assert!(found.costs.per_hole < 1.05 * 8.0 / found.bandwidth.get());
@@ -176,7 +194,7 @@ fn idle_guests_still_show_what_the_first_round_reached() {
     let mut link = link();
     link.costs.per_hole = 0.0;
     let mut none = Noise::of(0.0);
-    let record = migrated(&link, 40_960, 1_044_480, 10.0, &mut none);
+    let record = migrated(&link, 1.0, 40_960, 1_044_480, 10.0, &mut none);
     let found = calibrate(&[record], None).expect("there is an outcome");
     near(found.bandwidth.get(), link.bandwidth.get(), 0.02);
     assert_eq!(found.costs.per_hole, 0.0);

@@ -45,6 +45,7 @@ fn windows() -> impl Strategy<Value = Window> {
             ended,
             vcpu_utilisation,
             host_cpu_utilisation,
+            host_cpus: Some(2),
         },
     )
 }
@@ -132,6 +133,7 @@ fn small() -> (Vec<Record>, Vec<u8>) {
         ended: Ended::Complete,
         vcpu_utilisation: vec![0.25, 1.0],
         host_cpu_utilisation: Some(0.1),
+        host_cpus: Some(4),
     };
     let records =
         vec![Record::Window(window(11)), Record::Bitmap(bitmap), Record::Window(window(90))];
@@ -331,7 +333,7 @@ fn a_sample_goes_to_a_file_and_back() {
 #[test]
 fn the_size_of_a_trace_is_small() {
     let plan = Plan::default();
-    let points: Vec<_> = plan.moments().into_iter().zip(1u64..).collect();
+    let points: Vec<_> = plan.moments(plan.window).into_iter().zip(1u64..).collect();
     let window = |seed: u64| Window {
         points: points
             .iter()
@@ -341,6 +343,7 @@ fn the_size_of_a_trace_is_small() {
         ended: Ended::Complete,
         vcpu_utilisation: vec![0.123_456_789_012, 0.987_654_321_098],
         host_cpu_utilisation: Some(0.312_345_678_901),
+        host_cpus: Some(4),
     };
     let windows: Vec<_> = (1..=100).map(|seed| Record::Window(window(seed))).collect();
     let size = written(&plan, &windows).len() / 100;

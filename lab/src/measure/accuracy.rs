@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use xenmig::history::OutcomeRecord;
+use xenmig::model::sender_share;
 
 use super::Programs;
 use super::observe::{Observed, observe};
@@ -19,7 +20,8 @@ use crate::{Error, GuestSpec, Host, HostBuilder, Result, Workload, XenVersion};
 /// What the shaped link carries, bytes per virtual second: below what the emulated host can send.
 pub const RATE: u64 = 16_000_000;
 /// Guests whose migrations calibrate: (workload, MiB).
-const CALIBRATION: [(&str, u32); 2] = [("sweep:6000,3000", 128), ("hot:3000,2000", 160)];
+const CALIBRATION: [(&str, u32); 3] =
+    [("sweep:6000,3000", 128), ("hot:3000,2000", 160), ("hot:300,100", 144)];
 /// The guests that are predicted: (name in the tables, workload, MiB).
 const GUESTS: [(&str, &str, u32); 6] = [
     ("idle", "idle", 160),
@@ -102,13 +104,24 @@ fn calibrate(host: &Host, say: &mut dyn FnMut(&str)) -> Result<()> {
         let spec = spec(workload, memory_mib, 7)?;
         host.guest(&spec)?;
         say(&format!("calibration: {workload} is up"));
-        let record = record(host, &spec, &observe(host, &spec.name, RATE)?)?;
+        let share = sender_share_now(host, &spec.name)?;
+        let mut record = record(host, &spec, &observe(host, &spec.name, RATE)?)?;
+        record.sender_share = Some(share);
         host.destroy(&spec.name)?;
         say(&format!("calibration: {workload}, {memory_mib} MiB: {:.3} s", record.total_s));
         let line = serde_json::to_string(&record).map_err(std::io::Error::from);
         let _ = writeln!(lines, "{}", line.context(|| "writing an outcome".into())?);
     }
     host.push_bytes(lines.as_bytes(), OUTCOMES, 0o644)
+}
+
+/// What a sender will get of the host's one CPU, by `xenmig sample`.
+fn sender_share_now(host: &Host, name: &str) -> Result<f64> {
+    let output = host.run(["xenmig", "sample", name, "--windows", "1", "--json"])?;
+    let document: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+    let busy = document.and_then(|document| document["host_cpu_utilisation"].as_f64());
+    let unknown = || Error::Unexpected(format!("no host CPU use in {}", output.stdout()));
+    Ok(sender_share(Some(1), Some(busy.ok_or_else(unknown)?)))
 }
 
 fn record(host: &Host, spec: &GuestSpec, observed: &Observed) -> Result<OutcomeRecord> {

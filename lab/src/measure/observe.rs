@@ -78,15 +78,16 @@ impl Observed {
         self.running_s - self.suspended_s
     }
 
-    /// The rounds as the model counts them: each lasts until the next one begins, the last live
-    /// one until its end, and the final copy from the suspension on.
+    /// The rounds as the model counts them, from CLEAN to CLEAN: a CLEAN follows the end of the
+    /// round before at once, and what it found is on the wire only after the bitmap was scanned.
+    /// The first round begins with its first byte, the final copy with the suspension.
     fn sends(&self) -> (Vec<SentRound>, Option<SentRound>) {
         let live = self.wire.rounds.iter().take_while(|round| round.begin_s < self.suspended_s);
         let live: Vec<_> = live.collect();
         let last = self.wire.rounds.get(live.len());
-        let ends = live.iter().skip(1).map(|round| round.begin_s);
-        let ends = ends.chain(live.last().map(|round| round.end_s));
-        let sends = live.iter().zip(ends).map(|(round, end)| sent(round, end - round.begin_s));
+        let begins = live.first().map(|round| round.begin_s).into_iter();
+        let begins = begins.chain(live.iter().map(|round| round.end_s));
+        let sends = live.iter().zip(begins).map(|(round, begin)| sent(round, round.end_s - begin));
         (sends.collect(), last.map(|round| sent(round, round.end_s - self.suspended_s)))
     }
 
@@ -108,6 +109,7 @@ impl Observed {
             target: "localhost".to_owned(),
             populated_pages,
             p2m_pages,
+            sender_share: None,
             start_s: first_s - self.start_s,
             rounds,
             suspend_request_s: self.suspended_s - live_end_s,

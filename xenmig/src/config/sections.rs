@@ -52,6 +52,8 @@ pub(super) struct SampleSection {
     min_window: Option<Span>,
     max_window: Option<Span>,
     windows: Option<NonZeroU32>,
+    brief: Option<Span>,
+    brief_windows: Option<u32>,
     pause: Option<Time>,
     first: Option<Span>,
     ratio: Option<Factor>,
@@ -63,6 +65,8 @@ impl SampleSection {
         set(&mut sampling.min_window, self.min_window, |time| time.0);
         set(&mut sampling.max_window, self.max_window, |time| time.0);
         set(&mut sampling.plan.windows, self.windows, NonZeroU32::get);
+        set(&mut sampling.plan.brief, self.brief, |time| time.0);
+        set(&mut sampling.plan.brief_windows, self.brief_windows, |count| count);
         set(&mut sampling.plan.pause, self.pause, |time| time.0);
         set(&mut sampling.plan.first, self.first, |time| time.0);
         set(&mut sampling.plan.ratio, self.ratio, |factor| factor.0);

@@ -18,7 +18,13 @@ pub struct Plan {
     pub window: Duration,
     /// How many windows. Their spread is what the prediction's quantiles come from.
     pub windows: u32,
-    /// Pause between windows, with the log off.
+    /// After each window, so many brief ones: W at short times, which small rounds depend on,
+    /// differs most from one moment to the next.
+    pub brief_windows: u32,
+    /// Length of a brief window.
+    pub brief: Duration,
+    /// Pause between windows, with the log off: half as long to one and a half times as long, so
+    /// that windows do not keep step with what the guest does.
     pub pause: Duration,
     /// First PEEK of a window.
     pub first: Duration,
@@ -33,6 +39,8 @@ impl Default for Plan {
         Self {
             window: Duration::from_secs(3),
             windows: 3,
+            brief_windows: 2,
+            brief: Duration::from_millis(300),
             pause: Duration::from_millis(250),
             first: Duration::from_millis(5),
             ratio: std::f64::consts::SQRT_2,
@@ -42,10 +50,26 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// The moments of one window's PEEKs, ascending; the last is the window's end.
+    /// The lengths of all windows, in time order.
     #[must_use]
-    pub fn moments(&self) -> Vec<Duration> {
-        let end = self.window.as_secs_f64();
+    pub fn lengths(&self) -> Vec<Duration> {
+        let brief = self.brief.min(self.window);
+        let one =
+            || std::iter::once(self.window).chain((0..self.brief_windows).map(move |_| brief));
+        (0..self.windows.max(1)).flat_map(|_| one()).collect()
+    }
+
+    /// The pause before window `nth`, from 1.
+    fn pause_before(&self, nth: usize) -> Duration {
+        /// Multiples of the golden section lie as far from each other as can be.
+        const GOLDEN: f64 = 0.618_033_988_749_895;
+        self.pause.mul_f64(0.5 + (nth as f64 * GOLDEN).fract())
+    }
+
+    /// The moments of the PEEKs in a window of `length`, ascending; the last is its end.
+    #[must_use]
+    pub fn moments(&self, length: Duration) -> Vec<Duration> {
+        let end = length.as_secs_f64();
         let first = self.first.as_secs_f64().max(1e-4);
         let ratio = self.ratio.max(1.01);
         // A PEEK just before the end would say the same as the one at the end.
@@ -53,14 +77,16 @@ impl Plan {
             .take_while(|t| *t < end / ratio.sqrt())
             .map(Duration::from_secs_f64)
             .collect();
-        moments.push(self.window);
+        moments.push(length);
         moments
     }
 
     /// How long the whole sample takes.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        self.window * self.windows + self.pause * self.windows.saturating_sub(1)
+        let lengths = self.lengths();
+        let pauses = (1..lengths.len()).map(|nth| self.pause_before(nth));
+        lengths.iter().copied().chain(pauses).sum()
     }
 }
 
@@ -89,6 +115,8 @@ pub struct Window {
     pub vcpu_utilisation: Vec<f64>,
     /// CPU use of the whole host over the window, 0 to 1; `None` when it could not be read.
     pub host_cpu_utilisation: Option<f64>,
+    /// Physical CPUs of the host; `None` when they could not be read.
+    pub host_cpus: Option<u32>,
 }
 
 /// What sampling one domain showed.
@@ -100,7 +128,7 @@ pub struct Sample {
     /// ended at once may have no points.
     pub windows: Vec<Window>,
     /// How often each page was among the dirtied ones: one bitmap per window that reached its
-    /// end. Empty unless [`Plan::bitmap`].
+    /// end, without the brief ones. Empty unless [`Plan::bitmap`].
     pub bitmaps: Vec<Bitmap>,
 }
 
@@ -111,10 +139,21 @@ impl Sample {
         self.windows.last().map_or(Ended::Complete, |window| window.ended)
     }
 
+    /// The windows but the brief ones.
+    fn long(&self) -> impl Iterator<Item = &Window> {
+        let longest = self.windows.iter().map(Window::length).max().unwrap_or_default();
+        self.windows.iter().filter(move |window| window.length() * 2 >= longest)
+    }
+
+    /// The windows that reached their end, without the brief ones.
+    pub fn complete(&self) -> impl Iterator<Item = &Window> {
+        self.long().filter(|window| window.ended == Ended::Complete)
+    }
+
     /// CPU use of each vCPU, 0 to 1, averaged over the windows.
     #[must_use]
     pub fn vcpu_utilisation(&self) -> Vec<f64> {
-        let known = || self.windows.iter().filter(|window| !window.vcpu_utilisation.is_empty());
+        let known = || self.long().filter(|window| !window.vcpu_utilisation.is_empty());
         let Some(vcpus) = known().map(|window| window.vcpu_utilisation.len()).min() else {
             return Vec::new();
         };
@@ -124,8 +163,14 @@ impl Sample {
     /// CPU use of the host, 0 to 1, averaged over the windows; `None` when unknown.
     #[must_use]
     pub fn host_cpu_utilisation(&self) -> Option<f64> {
-        let known: Vec<_> = self.windows.iter().filter_map(|w| w.host_cpu_utilisation).collect();
+        let known: Vec<_> = self.long().filter_map(|window| window.host_cpu_utilisation).collect();
         (!known.is_empty()).then(|| mean(known.into_iter()))
+    }
+
+    /// Physical CPUs of the host; `None` when unknown.
+    #[must_use]
+    pub fn host_cpus(&self) -> Option<u32> {
+        self.windows.iter().find_map(|window| window.host_cpus)
     }
 }
 
@@ -150,14 +195,17 @@ pub fn sample(
     progress: &mut dyn FnMut(f64),
 ) -> Result<Sample> {
     let mut taken = Sample { domain: domain.clone(), windows: Vec::new(), bitmaps: Vec::new() };
-    let whole = f64::from(plan.windows.max(1)) * plan.window.as_secs_f64();
-    for nth in 0..plan.windows.max(1) {
-        if nth > 0 && !host.pause(plan.pause, stop) {
+    let lengths = plan.lengths();
+    let whole: Duration = lengths.iter().sum();
+    let mut done = Duration::ZERO;
+    for (nth, length) in lengths.into_iter().enumerate() {
+        if nth > 0 && !host.pause(plan.pause_before(nth), stop) {
             break;
         }
-        let done = f64::from(nth) * plan.window.as_secs_f64();
-        let mut at = |t: Duration| progress(((done + t.as_secs_f64()) / whole).min(1.0));
-        match one_window(host, &mut taken, plan, stop, &mut at) {
+        let mut at = |t: Duration| progress((done + t).div_duration_f64(whole).min(1.0));
+        let ended = one_window(host, &mut taken, plan, length, stop, &mut at);
+        done += length;
+        match ended {
             Ok(()) if taken.ended() == Ended::Complete => {}
             Ok(()) => break,
             // What an earlier window saw is worth more than the error that ended this one.
@@ -183,8 +231,20 @@ pub fn sample(
 }
 
 impl Window {
+    /// Up to its last PEEK.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.points.last().map_or(Duration::ZERO, |(at, _)| *at)
+    }
+
     fn ended_at_once(ended: Ended) -> Self {
-        Self { points: Vec::new(), ended, vcpu_utilisation: Vec::new(), host_cpu_utilisation: None }
+        Self {
+            points: Vec::new(),
+            ended,
+            vcpu_utilisation: Vec::new(),
+            host_cpu_utilisation: None,
+            host_cpus: None,
+        }
     }
 }
 
@@ -192,6 +252,7 @@ fn one_window(
     host: &dyn Host,
     taken: &mut Sample,
     plan: &Plan,
+    length: Duration,
     stop: &AtomicBool,
     progress: &mut dyn FnMut(Duration),
 ) -> Result<()> {
@@ -203,7 +264,7 @@ fn one_window(
     let mut log = host.dirty_log(id, stop)?;
     let mut window = Window::ended_at_once(Ended::Complete);
     let before = host.cpu_times(id);
-    for moment in plan.moments() {
+    for moment in plan.moments(length) {
         window.ended = match log.wait_until(moment)? {
             Wake::Due => Ended::Complete,
             Wake::SaveBegins => Ended::SaveBegan,
@@ -227,7 +288,7 @@ fn one_window(
         }
         progress(moment);
     }
-    if plan.bitmap && window.ended == Ended::Complete {
+    if plan.bitmap && length == plan.window && window.ended == Ended::Complete {
         let mut bitmap = Bitmap::new(taken.domain.p2m_size);
         log.peek_bitmap(&mut bitmap)?;
         taken.bitmaps.push(bitmap);
@@ -238,6 +299,7 @@ fn one_window(
         let idle = utilisation(&before, &after, &before.idle, &after.idle);
         window.host_cpu_utilisation =
             (!idle.is_empty()).then(|| (1.0 - mean(idle.into_iter())).clamp(0.0, 1.0));
+        window.host_cpus = u32::try_from(after.idle.len()).ok().filter(|cpus| *cpus > 0);
     }
     taken.windows.push(window);
     Ok(())
@@ -265,7 +327,7 @@ mod tests {
     #[test]
     fn moments_grow_and_end_with_the_window() {
         let plan = Plan::default();
-        let moments = plan.moments();
+        let moments = plan.moments(plan.window);
         assert_eq!(moments[0], plan.first);
         assert_eq!(*moments.last().unwrap(), plan.window);
         assert!(moments.windows(2).all(|pair| pair[0] < pair[1]));
@@ -274,6 +336,7 @@ mod tests {
     #[test]
     fn a_window_shorter_than_the_first_peek_still_peeks_once() {
         let plan = Plan { window: Duration::from_millis(1), ..Plan::default() };
-        assert_eq!(plan.moments(), [Duration::from_millis(1)]);
+        assert_eq!(plan.moments(plan.window), [Duration::from_millis(1)]);
+        assert!(plan.lengths().iter().all(|length| *length == plan.window));
     }
 }

@@ -194,8 +194,14 @@ impl<R: BufRead> TraceReader<R> {
         };
         let after = place.offset + line.len() as u64;
         let found = json_of(&line).and_then(Line::read).and_then(|line| match line {
-            Line::Window { points, ended, vcpu_utilisation, host_cpu_utilisation } => {
-                let window = record::window(points, ended, vcpu_utilisation, host_cpu_utilisation)?;
+            Line::Window { points, ended, vcpu_utilisation, host_cpu_utilisation, host_cpus } => {
+                let window = record::window(
+                    points,
+                    ended,
+                    vcpu_utilisation,
+                    host_cpu_utilisation,
+                    host_cpus,
+                )?;
                 Ok(Some(Record::Window(window)))
             }
             Line::Bitmap { pages, runs } => {

@@ -3,8 +3,10 @@
 //! Every send is one equation of the model ([`crate::model::Link::round_s`]):
 //!
 //! ```text
-//! s = page_bytes / R + holes · h + fixed,    fixed = per_round + per_p2m_page · p2m_size
+//! s = page_bytes / R + (holes · h + fixed) / share,    fixed = per_round + per_p2m_page · p2m_size
 //! ```
+//!
+//! where `share` is how much of a CPU the sender could have,
 //!
 //! and the unknowns are found by medians, so that a few odd migrations change nothing:
 //!
@@ -18,9 +20,8 @@
 //! - h: the median of what is left of the first sends, per hole. It becomes `per_hole` where it is
 //!   more than the link needs for a hole's 8 bytes.
 //! - start, suspend request, finish: their medians.
-//! - suspend pages: the median of what the final set had beyond W, which the record itself shows:
-//!   each round has what was dirtied while the one before was sent. Weighted by 1/W, for a calm
-//!   guest says most about what is not the workload.
+//! - suspend pages: the median of what the final set had beyond W, of which the record itself shows
+//!   bounds; the closer they are, the more it weighs.
 //!
 //! A sender that is slower than the link looks like a slower link: `per_page` stays 0, and R is
 //! what migrations really reach. Where no send without holes is as long as one batch (idle guests
@@ -49,8 +50,9 @@ pub struct Calibration {
     pub from: usize,
 }
 
-/// A send of a guest of `p2m` pfns.
+/// A send of a guest of `p2m` pfns, by a sender that had `share` of a CPU.
 struct Sent {
+    share: f64,
     p2m: u64,
     pages: u64,
     /// Without those of the holes.
@@ -78,7 +80,8 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
     let mut fixed = Fixed::new();
     let mut rate = None;
     for _ in 0..TURNS {
-        let rest = |send: &Sent| send.s - fixed.get(&send.p2m).map_or(0.0, |(s, _)| *s);
+        let rest =
+            |send: &Sent| send.s - fixed.get(&send.p2m).map_or(0.0, |(s, _)| *s / send.share);
         let found = if told_apart {
             weighted_median(large.iter().map(|send| (send.bytes / rest(send), send.bytes)))
         } else {
@@ -94,7 +97,7 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
     let (per_round, per_p2m_page) = split(&fixed);
     let per_hole = first.iter().filter(|_| told_apart).map(|send| {
         let fixed = per_round + per_p2m_page * send.p2m as f64;
-        ((send.s - send.bytes / r - fixed) / send.holes, send.holes)
+        (((send.s - send.bytes / r) * send.share - fixed) / send.holes, send.holes)
     });
     let per_hole = weighted_median(per_hole).filter(|h| *h > hole_bytes / r).unwrap_or(0.0);
     let typical = |value: fn(&OutcomeRecord) -> f64| {
@@ -116,23 +119,45 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
 }
 
 /// Pages of the final set beyond what the workload dirtied meanwhile, with their weight; `None`
-/// when the record has too few rounds to tell.
+/// when the record has no last set.
 fn suspend_pages(record: &OutcomeRecord) -> Option<(f64, f64)> {
-    let stretch = record.rounds.last()?.s + record.suspend_request_s;
+    let (least, most) = dirtied(record)?;
+    let last = record.last?.pages as f64;
+    Some((last - (least + most) / 2.0, 1.0 / (1.0 + most - least)))
+}
+
+/// The least and the most that W can be for the stretch before the final set. Each round has what
+/// was dirtied during the one before, so a record shows points of W, which rises and bends down:
+/// it lies above the chord between two points, and below the chords beside that one, prolonged.
+fn dirtied(record: &OutcomeRecord) -> Option<(f64, f64)> {
+    let t = record.rounds.last()?.s + record.suspend_request_s;
     let mut shown: Vec<_> =
         record.rounds.windows(2).map(|pair| (pair[0].s, pair[1].pages as f64)).collect();
+    shown.push((0.0, 0.0));
     shown.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let after = shown.iter().find(|(s, _)| *s >= stretch).or(shown.last()).copied()?;
-    let before = shown.iter().rfind(|(s, _)| *s < stretch).copied().unwrap_or((0.0, 0.0));
-    let share = (stretch - before.0) / (after.0 - before.0);
-    let dirtied = if share <= 1.0 { before.1 + (after.1 - before.1) * share } else { after.1 };
-    Some((record.last?.pages as f64 - dirtied, 1.0 / (1.0 + dirtied)))
+    let right = shown.partition_point(|(s, _)| *s < t);
+    let chord = |a: usize| {
+        let (a, b) = (shown.get(a)?, shown.get(a + 1)?);
+        (b.0 > a.0).then(|| a.1 + (b.1 - a.1) / (b.0 - a.0) * (t - a.0))
+    };
+    let before = right.checked_sub(1).map_or(0.0, |left| shown[left].1);
+    let Some((_, after)) = shown.get(right).copied() else {
+        // Longer than any stretch that was seen.
+        let most = right.checked_sub(2).and_then(chord).unwrap_or(before);
+        return Some((before, most.max(before)));
+    };
+    let least = right.checked_sub(1).and_then(chord).unwrap_or(before);
+    let beside = [right.checked_sub(2).and_then(chord), chord(right)];
+    let most = beside.into_iter().flatten().fold(after, f64::min);
+    Some((least, most.max(least)))
 }
 
 /// The sends of one migration that took any time.
 fn sends(record: &OutcomeRecord) -> impl Iterator<Item = Sent> {
     let header = Format::XEN.pfn_header;
+    let share = record.sender_share.filter(|share| *share > 0.0).unwrap_or(1.0);
     let one = move |round: &SentRound| Sent {
+        share,
         p2m: record.p2m_pages,
         pages: round.pages,
         bytes: round.bytes.saturating_sub(round.holes * header) as f64,
@@ -147,7 +172,9 @@ fn fixed_costs(hole_free: &[&Sent], r: f64) -> Fixed {
     let sizes: BTreeSet<_> = hole_free.iter().map(|send| send.p2m).collect();
     let of = |p2m: u64| {
         let own = || hole_free.iter().filter(move |send| send.p2m == p2m);
-        let rest = weighted_median(own().map(|send| (send.s - send.bytes / r, 1.0 / send.s)))?;
+        let rest = weighted_median(
+            own().map(|send| ((send.s - send.bytes / r) * send.share, 1.0 / send.s)),
+        )?;
         Some((p2m, (rest.max(0.0), own().map(|send| 1.0 / send.s).sum())))
     };
     sizes.into_iter().filter_map(of).collect()

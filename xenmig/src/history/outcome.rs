@@ -42,6 +42,10 @@ pub struct OutcomeRecord {
     pub populated_pages: u64,
     /// One above its highest pfn.
     pub p2m_pages: u64,
+    /// How much of a CPU the sender could have, by a sample taken before, 0 to 1; `None` is not
+    /// known.
+    #[serde(default)]
+    pub sender_share: Option<f64>,
     /// Start of the save to its first page, in seconds.
     pub start_s: f64,
     /// The sends while the guest ran, in order; the first sent everything.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dirty::CurveFile;
+use crate::dirty::{CurveFile, Sample};
 use crate::host::{Domain, GuestType};
 use crate::units::{BytesPerSecond, PAGE_SIZE, Pages};
 
@@ -168,6 +168,38 @@ pub struct Costs {
     /// stream, devices, resumption at the target.
     #[serde(rename = "finish_s", with = "seconds")]
     pub finish: Duration,
+}
+
+/// How much of a CPU a sender, which is one busy thread, gets on a host of `cpus` whose others use
+/// `busy` (0 to 1) of them: what they leave free, and no less than its fair share beside as many of
+/// them as there are CPUs. 1 where either is unknown.
+#[must_use]
+pub fn sender_share(cpus: Option<u32>, busy: Option<f64>) -> f64 {
+    let (Some(cpus), Some(busy)) = (cpus, busy) else {
+        return 1.0;
+    };
+    let cpus = f64::from(cpus.max(1));
+    (cpus * (1.0 - busy)).clamp(cpus / (cpus + 1.0), 1.0)
+}
+
+impl Costs {
+    /// The same on the host of `sample`, as busy as it was then; see [`sender_share`].
+    #[must_use]
+    pub fn beside(self, sample: &Sample) -> Self {
+        self.at_share(sender_share(sample.host_cpus(), sample.host_cpu_utilisation()))
+    }
+
+    /// The same for a sender that gets `share` of a CPU: what they say of its CPU time takes longer.
+    #[must_use]
+    pub fn at_share(self, share: f64) -> Self {
+        Self {
+            per_round: self.per_round.div_f64(share),
+            per_p2m_page: self.per_p2m_page / share,
+            per_page: self.per_page / share,
+            per_hole: self.per_hole / share,
+            ..self
+        }
+    }
 }
 
 /// Durations as a number of seconds.

@@ -22,7 +22,7 @@ mod save;
 mod stock;
 
 pub use budget::within_budget;
-pub use link::{Costs, Format, Guest, Link, Load};
+pub use link::{Costs, Format, Guest, Link, Load, sender_share};
 pub use predict::{Prediction, Quantiles, predict};
 pub use rows::{Policy, Question, Row, Subject, rows};
 pub use save::{Decision, Dirtying, End, Outcome, PrecopyPolicy, PrecopyStats, Round, save_live};

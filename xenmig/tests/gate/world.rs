@@ -46,6 +46,7 @@ impl World {
             ended: Ended::Complete,
             vcpu_utilisation: vec![0.1, 0.3],
             host_cpu_utilisation: Some(0.2),
+            host_cpus: Some(4),
         };
         let sample =
             Sample { domain: domain.clone(), windows: vec![window; 3], bitmaps: Vec::new() };

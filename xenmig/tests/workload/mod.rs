@@ -128,8 +128,7 @@ pub fn window_and_beyond<const N: usize>(
     end: f64,
     later: [f64; N],
 ) -> (Window, [f64; N]) {
-    let moments =
-        Plan { window: Duration::from_secs_f64(end), ..Plan::default() }.moments().into_iter();
+    let moments = Plan::default().moments(Duration::from_secs_f64(end)).into_iter();
     let mut moments = moments.peekable();
     let (mut dirty, mut points) = (PageSet::default(), Vec::new());
     let mut beyond = [0.0; N];
@@ -148,6 +147,7 @@ pub fn window_and_beyond<const N: usize>(
         ended: Ended::Complete,
         vcpu_utilisation: Vec::new(),
         host_cpu_utilisation: None,
+        host_cpus: None,
     };
     (window, beyond)
 }

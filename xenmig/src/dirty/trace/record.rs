@@ -75,6 +75,10 @@ struct DomainFacts {
 struct PlanFacts {
     window_s: f64,
     windows: u32,
+    #[serde(default)]
+    brief_windows: u32,
+    #[serde(default)]
+    brief_s: f64,
     pause_s: f64,
     first_s: f64,
     ratio: f64,
@@ -98,6 +102,8 @@ impl Header {
         let plan = PlanFacts {
             window_s: plan.window.as_secs_f64(),
             windows: plan.windows,
+            brief_windows: plan.brief_windows,
+            brief_s: plan.brief.as_secs_f64(),
             pause_s: plan.pause.as_secs_f64(),
             first_s: plan.first.as_secs_f64(),
             ratio: plan.ratio,
@@ -134,6 +140,8 @@ impl Header {
         let plan = Plan {
             window: duration(plan.window_s)?,
             windows: plan.windows,
+            brief_windows: plan.brief_windows,
+            brief: duration(plan.brief_s)?,
             pause: duration(plan.pause_s)?,
             first: duration(plan.first_s)?,
             ratio: plan.ratio,
@@ -153,6 +161,8 @@ pub(super) enum Line {
         ended: Ended,
         vcpu_utilisation: Vec<f64>,
         host_cpu_utilisation: Option<f64>,
+        #[serde(default)]
+        host_cpus: Option<u32>,
     },
     Bitmap {
         pages: Pages,
@@ -170,6 +180,7 @@ impl Line {
             ended: window.ended,
             vcpu_utilisation: window.vcpu_utilisation.clone(),
             host_cpu_utilisation: window.host_cpu_utilisation,
+            host_cpus: window.host_cpus,
         }
     }
 
@@ -193,10 +204,11 @@ pub(super) fn window(
     ended: Ended,
     vcpu_utilisation: Vec<f64>,
     host_cpu_utilisation: Option<f64>,
+    host_cpus: Option<u32>,
 ) -> Result<Window, String> {
     let points: Result<_, String> =
         points.into_iter().map(|(t, pages)| Ok((duration(t)?, pages))).collect();
-    Ok(Window { points: points?, ended, vcpu_utilisation, host_cpu_utilisation })
+    Ok(Window { points: points?, ended, vcpu_utilisation, host_cpu_utilisation, host_cpus })
 }
 
 /// The bitmap of a line, for a guest with `p2m_size`.

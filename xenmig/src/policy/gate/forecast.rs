@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::reason::Fired;
 use super::{Facts, Severity};
-use crate::dirty::{Ended, Sample};
+use crate::dirty::Sample;
 use crate::model::{Format, Guest, Quantiles, Stock};
 use crate::units::{Bytes, show_duration};
 
@@ -35,7 +35,7 @@ pub(super) fn no_prediction(facts: &Facts<'_>) -> Option<Fired> {
 
 /// Windows that reached their planned end.
 fn complete(sample: &Sample) -> usize {
-    sample.windows.iter().filter(|window| window.ended == Ended::Complete).count()
+    sample.complete().count()
 }
 
 pub(super) fn uncertain(facts: &Facts<'_>) -> Option<Fired> {
