@@ -1,11 +1,48 @@
 //! When to suspend, when to send once more, when to wait, when to give up.
+//!
+//! After each send the exact number of dirty pages is known. In this order:
+//!
+//! 1. If suspending now would keep the budget, do so; unless a round that is cheap beside what was
+//!    sent already would make the downtime clearly shorter.
+//! 2. If a round now would leave what keeps the budget, by how fast dirty pages grow now, send it.
+//! 3. If the guest is in a busy phase, wait for a calmer one, as far as that is allowed and has not
+//!    been in vain before: what is sent now would be sent again.
+//! 4. As long as rounds leave clearly less than the best one before, send.
+//! 5. The budget cannot be kept: do what [`OnMiss`] says.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::growth::{Growth, TICK};
+use super::rate::Rate;
 use super::{Known, OnMiss, Steering};
-use crate::model::{Decision, Format, Link, Load, PrecopyPolicy, PrecopyStats};
+use crate::model::{Decision, Load, PrecopyPolicy, PrecopyStats};
 use crate::policy::Budget;
 use crate::units::BytesPerSecond;
+
+/// A round that leaves less than this share of the least left before is progress.
+const PROGRESS: f64 = 0.9;
+/// Rounds without progress after which more of them will not help.
+const PATIENCE: u32 = 2;
+/// A round that costs less than this share of the bytes sent is cheap ...
+const CHEAP: f64 = 0.05;
+/// ... and worth it if it makes the downtime shorter than this share of what it would be now.
+const CLEARLY: f64 = 0.95;
+/// Sends after which nothing is made better that is good already: as many as Xen's own policy has.
+const POLISHED: u32 = 5;
+/// Rounds after which the search ends: none of the loads it was tried on needs half of them.
+const MOST_ROUNDS: u32 = 40;
+/// Growth that leaves more than this many times the expected after a send means that pages were
+/// being written that were dirty already, and no calm phase.
+const DECEIVED: f64 = 2.0;
+/// Waits that may be in vain.
+const MOST_DECEIVED: u32 = 2;
+/// Share of the save's time that may be waited before a single round has shown how the guest
+/// behaves.
+const FIRST_WAIT: f64 = 0.25;
+/// A cap makes the guest this much slower at most, and at least, step by step.
+const STEP: (f64, f64) = (0.3, 0.8);
 
 /// Why the controller decided as it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,10 +52,22 @@ pub enum Why {
     NothingSent,
     /// Suspending now keeps the budget.
     KeepsBudget,
-    /// Another round leaves less.
+    /// The budget is kept, and a cheap round makes the downtime shorter.
+    Cheap,
+    /// How fast the guest dirties pages now is being looked at.
+    Looking,
+    /// Pages dirtied now are so few that the next round leaves what keeps the budget.
+    Calm,
+    /// The guest is busy; a calmer moment may come.
+    Busy,
+    /// Rounds leave less and less.
     Shrinks,
     /// No round will leave less.
     CannotKeep,
+    /// Total time or bytes would exceed their budget.
+    OverTotal,
+    /// The guest has less CPU time than before.
+    Throttled,
 }
 
 /// Keeps a [`Budget`] for one save.
@@ -27,9 +76,23 @@ pub struct Controller {
     budget: Budget,
     steering: Steering,
     known: Known,
-    bandwidth: Option<BytesPerSecond>,
-    sending: f64,
+    rate: Rate,
+    growth: Growth,
+    /// What the send in progress, or the last one, has.
+    sending: Load,
+    /// The last send that was taken in.
+    taken: u32,
+    sent_bytes: f64,
+    /// Fewest pages that any send left.
     least: f64,
+    /// Sends since one left clearly less than all before.
+    stale: u32,
+    /// What the last send was expected to leave, if the guest was calm.
+    hoped: Option<f64>,
+    deceived: u32,
+    waited: Duration,
+    wait_from: Option<Duration>,
+    cap: Option<u32>,
     why: Why,
 }
 
@@ -41,9 +104,18 @@ impl Controller {
             budget,
             steering,
             known,
-            bandwidth: known.bandwidth,
-            sending: 0.0,
+            rate: Rate::default(),
+            growth: Growth::default(),
+            sending: known.guest.everything(),
+            taken: 0,
+            sent_bytes: 0.0,
             least: f64::INFINITY,
+            stale: 0,
+            hoped: None,
+            deceived: 0,
+            waited: Duration::ZERO,
+            wait_from: None,
+            cap: None,
             why: Why::NothingSent,
         }
     }
@@ -54,42 +126,211 @@ impl Controller {
         self.why
     }
 
-    /// Seconds of downtime, upper quantile, if the guest were suspended with `pending` pages
-    /// dirty; `None` before a bandwidth is known.
+    /// The bandwidth as far as it is known.
+    #[must_use]
+    pub fn bandwidth(&self) -> Option<BytesPerSecond> {
+        self.rate.now(&self.known).map(|(rate, _)| rate)
+    }
+
+    /// Seconds of downtime to be expected if the guest were suspended with `pending` pages dirty;
+    /// `None` before a bandwidth is known.
+    #[must_use]
+    pub fn expected_downtime_s(&self, pending: f64) -> Option<f64> {
+        self.downtime(pending, false)
+    }
+
+    /// The same, upper quantile: on a link as slow as it was at its slowest, and with what nine of
+    /// ten migrations take at most besides.
     #[must_use]
     pub fn downtime_s(&self, pending: f64) -> Option<f64> {
-        let costs = self.known.costs;
-        let link = Link { bandwidth: self.bandwidth?, format: Format::XEN, costs };
-        let load = Load::dirtied(pending + costs.suspend_pages);
-        let finish = costs.finish + self.known.finish_spread;
-        Some(link.round_s(&load, self.known.guest.p2m_size) + finish.as_secs_f64())
+        self.downtime(pending, true)
+    }
+
+    fn downtime(&self, pending: f64, careful: bool) -> Option<f64> {
+        let (known, costs) = (&self.known, &self.known.costs);
+        let link = self.rate.link(known, careful)?;
+        let last = Load::dirtied(pending + costs.suspend_pages + known.guest.deferred.0 as f64);
+        let spread = if careful { known.finish_spread } else { Duration::ZERO };
+        let finish = costs.finish + spread;
+        Some(link.round_s(&last, known.guest.p2m_size) + finish.as_secs_f64())
+    }
+
+    /// Seconds that sending `pages` takes while the guest runs.
+    fn round_s(&self, pages: f64) -> Option<f64> {
+        let link = self.rate.link(&self.known, false)?;
+        Some(link.round_s(&Load::dirtied(pages), self.known.guest.p2m_size))
+    }
+
+    fn bytes(&self, pages: f64) -> f64 {
+        crate::model::Format::XEN.bytes(&Load::dirtied(pages)).0
+    }
+
+    fn keeps_downtime(&self, pending: f64) -> bool {
+        let limit = self.budget.downtime.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
+        self.downtime_s(pending).is_some_and(|s| s <= limit)
+    }
+
+    /// Whether total time and bytes keep their budget if `more` pages are sent live and then the
+    /// guest is suspended with `pending`.
+    fn keeps_the_rest(&self, elapsed: Duration, more: f64, pending: f64) -> bool {
+        let time = self.budget.total.is_none_or(|total| {
+            let costs = &self.known.costs;
+            let live = if more > 0.0 { self.round_s(more).unwrap_or(0.0) } else { 0.0 };
+            let down = self.downtime_s(pending).unwrap_or(0.0);
+            let left = costs.start + costs.suspend_request + elapsed;
+            left.as_secs_f64() + live + down <= total.as_secs_f64()
+        });
+        let bytes = self.budget.bytes.is_none_or(|limit| {
+            self.sent_bytes + self.bytes(more) + self.bytes(pending) <= limit.0 as f64
+        });
+        time && bytes
+    }
+
+    /// What a send showed.
+    fn take_in(&mut self, stats: &PrecopyStats) {
+        self.taken = stats.iteration;
+        let load = self.sending;
+        self.sent_bytes += self.bytes(load.pages) + 8.0 * load.holes;
+        self.rate.sent(&self.known, &load, stats.last_send.as_secs_f64());
+        if let Some(hoped) = self.hoped.take() {
+            let wrong = stats.pending > DECEIVED * hoped && !self.keeps_downtime(stats.pending);
+            self.deceived += u32::from(wrong);
+        }
+        if stats.pending < PROGRESS * self.least {
+            self.stale = 0;
+        } else {
+            self.stale += 1;
+        }
+        self.least = self.least.min(stats.pending);
+        self.growth.reset();
+    }
+
+    /// Pages a round would leave that sends `pending` now, if they go on growing like this. W bends
+    /// down, so it is more where many are dirty already.
+    fn left(&self, pending: f64, growth: f64) -> Option<f64> {
+        Some((growth * self.round_s(pending)?).min(pending))
+    }
+
+    fn after_send(&mut self, stats: &PrecopyStats) -> (Why, Decision) {
+        let pending = stats.pending;
+        if self.keeps_downtime(pending) && self.keeps_the_rest(stats.elapsed, 0.0, pending) {
+            return if self.is_worth_a_round(stats) {
+                (Why::Cheap, Decision::Continue)
+            } else {
+                (Why::KeepsBudget, Decision::StopAndCopy)
+            };
+        }
+        if !self.keeps_the_rest(stats.elapsed, pending, 0.0) {
+            return self.miss(Why::OverTotal, stats);
+        }
+        let Some(growth) = self.growth.lately() else {
+            return (Why::Looking, Decision::Wait(TICK));
+        };
+        let left = self.left(pending, growth).unwrap_or(0.0);
+        if self.deceived < MOST_DECEIVED && self.keeps_downtime(left) {
+            self.hoped = Some(left.max(1.0));
+            return (Why::Calm, Decision::Continue);
+        }
+        if self.may_wait(stats.elapsed) {
+            return (Why::Busy, Decision::Wait(TICK));
+        }
+        if self.stale < PATIENCE && stats.iteration < MOST_ROUNDS {
+            return (Why::Shrinks, Decision::Continue);
+        }
+        self.miss(Why::CannotKeep, stats)
+    }
+
+    /// A round that costs next to nothing is sent although the budget is kept already.
+    fn is_worth_a_round(&self, stats: &PrecopyStats) -> bool {
+        let pending = stats.pending;
+        let cheap = self.bytes(pending) <= CHEAP * self.sent_bytes;
+        if !cheap || stats.iteration >= POLISHED {
+            return false;
+        }
+        // At most as many per second as over the last send, on average; that was a longer time.
+        let growth = pending / stats.last_send.as_secs_f64().max(1e-9);
+        let (Some(s), Some(now)) = (self.round_s(pending), self.expected_downtime_s(pending))
+        else {
+            return false;
+        };
+        let shorter = s < stats.last_send.as_secs_f64();
+        let then = self.expected_downtime_s((growth * s).min(pending));
+        shorter
+            && then.is_some_and(|then| then < CLEARLY * now)
+            && self.keeps_the_rest(stats.elapsed, pending, pending)
+    }
+
+    fn may_wait(&self, elapsed: Duration) -> bool {
+        let waiting = self.wait_from.map_or(Duration::ZERO, |from| elapsed.saturating_sub(from));
+        let waited = self.waited + waiting;
+        let limit = if self.taken <= 1 {
+            self.steering.max_wait.min(elapsed.mul_f64(FIRST_WAIT))
+        } else {
+            self.steering.max_wait
+        };
+        self.deceived < MOST_DECEIVED && waited < limit
+    }
+
+    fn miss(&mut self, why: Why, stats: &PrecopyStats) -> (Why, Decision) {
+        match self.steering.on_miss {
+            OnMiss::Throttle => match self.next_cap(stats) {
+                Some(cap) => {
+                    self.cap = Some(cap);
+                    // A slower guest is another one: what was learnt of it no longer holds.
+                    (self.least, self.stale, self.deceived) = (f64::INFINITY, 0, 0);
+                    self.growth.reset();
+                    (Why::Throttled, Decision::Throttle(cap))
+                }
+                None => (why, Decision::Abort),
+            },
+            OnMiss::Abort => (why, Decision::Abort),
+            OnMiss::Stop if stats.pending * PROGRESS <= self.least => (why, Decision::StopAndCopy),
+            OnMiss::Stop if stats.iteration < MOST_ROUNDS && self.stale < 2 * PATIENCE => {
+                (Why::Shrinks, Decision::Continue)
+            }
+            OnMiss::Stop => (why, Decision::StopAndCopy),
+        }
+    }
+
+    /// The next cap, in proportion to how much too fast the guest dirties pages; `None` when the
+    /// floor is reached.
+    fn next_cap(&self, stats: &PrecopyStats) -> Option<u32> {
+        let now = self.cap.unwrap_or(self.known.cpu_percent);
+        let left = self.growth.lately().and_then(|growth| self.left(stats.pending, growth));
+        let kept = self.most_kept().unwrap_or(0.0);
+        let share = (kept / left.unwrap_or(f64::INFINITY)).clamp(STEP.0, STEP.1);
+        let cap = ((f64::from(now) * share) as u32).max(self.steering.cap_floor.max(1));
+        (cap < now).then_some(cap)
+    }
+
+    /// Most pending pages that keep the downtime; `None` without bandwidth or limit.
+    fn most_kept(&self) -> Option<f64> {
+        let limit = self.budget.downtime?.as_secs_f64();
+        let (none, thousand) = (self.downtime_s(0.0)?, self.downtime_s(1000.0)?);
+        Some(((limit - none) / (thousand - none) * 1000.0).max(0.0))
     }
 }
 
 impl PrecopyPolicy for Controller {
     fn decide(&mut self, stats: &PrecopyStats) -> Decision {
         if let Some(dirty) = stats.dirty_count {
-            self.sending = dirty;
+            if stats.iteration > 0 {
+                self.sending = Load::dirtied(dirty);
+            }
+            if let Some(from) = self.wait_from.take() {
+                self.waited += stats.elapsed.saturating_sub(from);
+            }
             return Decision::Continue;
         }
-        let pages =
-            if stats.iteration <= 1 { self.known.guest.populated.0 as f64 } else { self.sending };
-        let (bytes, _) = Format::XEN.bytes(&Load::dirtied(pages));
-        self.bandwidth =
-            BytesPerSecond::new(bytes / stats.last_send.as_secs_f64()).or(self.bandwidth);
-        let limit = self.budget.downtime.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
-        let (why, decision) = if self.downtime_s(stats.pending).is_some_and(|s| s <= limit) {
-            (Why::KeepsBudget, Decision::StopAndCopy)
-        } else if stats.pending < 0.9 * self.least {
-            (Why::Shrinks, Decision::Continue)
-        } else {
-            match self.steering.on_miss {
-                OnMiss::Abort | OnMiss::Throttle => (Why::CannotKeep, Decision::Abort),
-                OnMiss::Stop => (Why::CannotKeep, Decision::StopAndCopy),
-            }
-        };
-        self.least = self.least.min(stats.pending);
+        if self.taken != stats.iteration {
+            self.take_in(stats);
+        }
+        self.growth.see(stats.elapsed, stats.pending);
+        let (why, decision) = self.after_send(stats);
         self.why = why;
+        if why == Why::Busy {
+            self.wait_from.get_or_insert(stats.elapsed);
+        }
         decision
     }
 }

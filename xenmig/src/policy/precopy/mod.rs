@@ -4,6 +4,8 @@
 //! save helper, the model's loop, and tests.
 
 mod controller;
+mod growth;
+mod rate;
 
 use std::time::Duration;
 
@@ -54,6 +56,8 @@ pub struct Known {
     pub bandwidth: Option<BytesPerSecond>,
     /// What the hosts add.
     pub costs: Costs,
+    /// CPU time the guest uses, or could use at most, in per cent of a physical CPU.
+    pub cpu_percent: u32,
     /// How much longer than [`Costs::finish`] nine of ten migrations take at most.
     pub finish_spread: Duration,
 }

@@ -1,0 +1,276 @@
+//! The controller against guests of exact page sets: what it decides, and what that is worth
+//! beside Xen's own policy.
+
+mod workload;
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use workload::{Guest as Writer, PageSet, Workload};
+use xenmig::model::{
+    Costs, Decision, Format, Guest, Link, Load, PrecopyPolicy, PrecopyStats, Stock,
+};
+use xenmig::policy::Budget;
+use xenmig::policy::precopy::{Controller, Known, OnMiss, Steering, Why};
+use xenmig::units::{BytesPerSecond, Pages};
+
+const PAGES: u64 = 40_960;
+/// Seconds of downtime that no page explains.
+const FINISH: f64 = 0.15;
+
+fn link() -> Link {
+    let ms = Duration::from_millis;
+    Link {
+        bandwidth: BytesPerSecond::new(1.6e7).unwrap(),
+        format: Format::XEN,
+        costs: Costs {
+            per_round: ms(50),
+            suspend_request: ms(20),
+            suspend_pages: 300.0,
+            finish: Duration::from_secs_f64(FINISH),
+            ..Costs::default()
+        },
+    }
+}
+
+fn known() -> Known {
+    Known {
+        guest: Guest::new(Pages(PAGES), Pages(PAGES)),
+        bandwidth: None,
+        costs: link().costs,
+        cpu_percent: 100,
+        finish_spread: Duration::from_millis(10),
+    }
+}
+
+/// A guest that works for `busy` seconds of each `period`, and its share of a CPU. Its kernel writes
+/// to some pages all the time.
+struct Phases {
+    writer: Writer,
+    kernel: Writer,
+    busy: f64,
+    period: f64,
+    now: f64,
+    speed: f64,
+}
+
+impl Phases {
+    fn new(work: &Workload, busy: f64, period: f64, start: f64) -> Self {
+        let kernel = Workload::hot(2000.0, 80).start(8);
+        Self { writer: work.start(7), kernel, busy, period, now: start, speed: 1.0 }
+    }
+
+    fn steady(work: &Workload) -> Self {
+        Self::new(work, 1.0, 1.0, 0.0)
+    }
+
+    fn run(&mut self, seconds: f64, dirty: &mut PageSet) {
+        let end = self.now + seconds;
+        self.kernel.run(seconds, |page, _| dirty.insert(PAGES - 1 - page));
+        while self.now < end - 1e-12 {
+            let phase = self.now.rem_euclid(self.period);
+            let (busy, left) = if phase < self.busy - 1e-12 {
+                (true, self.busy - phase)
+            } else {
+                (false, self.period - phase)
+            };
+            let step = left.min(end - self.now).max(1e-9);
+            if busy {
+                self.writer.run(step * self.speed, |page, _| dirty.insert(page));
+            }
+            self.now += step;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Moved {
+    end: Decision,
+    total_s: f64,
+    downtime_s: f64,
+    bytes: f64,
+    sends: u32,
+    caps: Vec<u32>,
+}
+
+impl Moved {
+    /// The downtime beyond that of a guest that writes nothing.
+    fn copy_s(&self) -> f64 {
+        let none = Load::dirtied(link().costs.suspend_pages);
+        self.downtime_s - FINISH - link().round_s(&none, Pages(PAGES))
+    }
+}
+
+/// Xen's loop over exact page sets.
+fn save(guest: &mut Phases, policy: &mut impl PrecopyPolicy) -> Moved {
+    let (link, memory) = (link(), known().guest);
+    let mut moved = Moved {
+        end: Decision::Abort,
+        total_s: 0.0,
+        downtime_s: 0.0,
+        bytes: 0.0,
+        sends: 0,
+        caps: Vec::new(),
+    };
+    let mut dirty = PageSet::default();
+    let mut load = memory.everything();
+    let mut stats = PrecopyStats {
+        iteration: 0,
+        total_written: 0.0,
+        dirty_count: Some(load.pfns()),
+        pending: load.pfns(),
+        elapsed: Duration::ZERO,
+        last_send: Duration::ZERO,
+    };
+    moved.end = loop {
+        let decision = policy.decide(&stats);
+        if load.pfns() > 0.0 && decision != Decision::Abort {
+            let s = link.round_s(&load, memory.p2m_size);
+            guest.run(s, &mut dirty);
+            moved.total_s += s;
+            moved.bytes += link.bytes(&load);
+            moved.sends += 1;
+            stats.last_send = Duration::from_secs_f64(s);
+        }
+        if matches!(decision, Decision::StopAndCopy | Decision::Abort) {
+            break decision;
+        }
+        stats.iteration += 1;
+        stats.dirty_count = None;
+        let decision = loop {
+            stats.pending = dirty.len() as f64;
+            stats.elapsed = Duration::from_secs_f64(moved.total_s);
+            match policy.decide(&stats) {
+                Decision::Wait(time) => {
+                    guest.run(time.as_secs_f64(), &mut dirty);
+                    moved.total_s += time.as_secs_f64();
+                }
+                Decision::Throttle(cap) => {
+                    guest.speed = f64::from(cap) / 100.0;
+                    moved.caps.push(cap);
+                }
+                decision => break decision,
+            }
+        };
+        if matches!(decision, Decision::StopAndCopy | Decision::Abort) {
+            break decision;
+        }
+        load = Load::dirtied(dirty.len() as f64);
+        stats.dirty_count = Some(load.pages);
+        dirty = PageSet::default();
+    };
+    if moved.end == Decision::StopAndCopy {
+        guest.run(link.costs.suspend_request.as_secs_f64(), &mut dirty);
+        let last = Load::dirtied(dirty.len() as f64 + link.costs.suspend_pages);
+        moved.downtime_s = link.round_s(&last, memory.p2m_size) + FINISH;
+        moved.bytes += link.bytes(&last);
+        moved.total_s += moved.downtime_s;
+    }
+    moved
+}
+
+fn controller(downtime_ms: u64, on_miss: OnMiss) -> Controller {
+    let budget = Budget { downtime: Some(Duration::from_millis(downtime_ms)), ..Budget::UNLIMITED };
+    Controller::new(budget, Steering { on_miss, ..Steering::default() }, known())
+}
+
+fn steered(guest: &mut Phases, downtime_ms: u64, on_miss: OnMiss) -> (Moved, Controller) {
+    let mut controller = controller(downtime_ms, on_miss);
+    let moved = save(guest, &mut controller);
+    (moved, controller)
+}
+
+#[test]
+fn a_guest_that_converges_is_moved_as_stock_does_it() {
+    for work in [Workload::hot(600.0, 1500), Workload::hot(100.0, 300), Workload::sweep(50.0, 500)]
+    {
+        let stock = save(&mut Phases::steady(&work), &mut Stock);
+        let (ours, _) = steered(&mut Phases::steady(&work), 600, OnMiss::Abort);
+        assert_eq!(ours.end, Decision::StopAndCopy);
+        assert!(ours.downtime_s < 1.05 * stock.downtime_s, "{ours:?} {stock:?}");
+        assert!(ours.total_s < 1.1 * stock.total_s, "{ours:?} {stock:?}");
+        assert!(ours.bytes < 1.01 * stock.bytes, "{ours:?} {stock:?}");
+    }
+}
+
+#[test]
+fn rounds_that_leave_as_much_as_the_one_before_are_not_sent() {
+    let work = Workload::sweep(4000.0, 5000);
+    let stock = save(&mut Phases::steady(&work), &mut Stock);
+    let (ours, controller) = steered(&mut Phases::steady(&work), 300, OnMiss::Stop);
+    assert_eq!(controller.why(), Why::CannotKeep);
+    assert!(ours.downtime_s < 1.05 * stock.downtime_s, "{ours:?} {stock:?}");
+    assert!(ours.bytes < 0.85 * stock.bytes, "{ours:?} {stock:?}");
+    let (aborted, _) = steered(&mut Phases::steady(&work), 300, OnMiss::Abort);
+    assert_eq!(aborted.end, Decision::Abort);
+}
+
+#[test]
+fn bursts_are_waited_out_wherever_the_save_begins() {
+    let work = Workload::hot(4000.0, 5000);
+    let (mut ours, mut stock) = (Vec::new(), Vec::new());
+    for start in 0..20 {
+        let guest = || Phases::new(&work, 2.0, 5.0, f64::from(start) * 0.25);
+        let (moved, _) = steered(&mut guest(), 400, OnMiss::Abort);
+        assert_eq!(moved.end, Decision::StopAndCopy, "{moved:?}");
+        assert!(moved.downtime_s <= 0.4, "{moved:?}");
+        ours.push(moved.copy_s());
+        stock.push(save(&mut guest(), &mut Stock).copy_s());
+    }
+    for copies in [&mut ours, &mut stock] {
+        copies.sort_by(f64::total_cmp);
+    }
+    assert!(ours[17] <= stock[17] / 3.0, "{ours:?} {stock:?}");
+}
+
+#[test]
+fn a_guest_that_is_too_fast_is_throttled_until_it_fits_and_no_further_than_the_floor() {
+    let work = Workload::hot(3000.0, 8000);
+    let (moved, controller) = steered(&mut Phases::steady(&work), 450, OnMiss::Throttle);
+    assert_eq!(moved.end, Decision::StopAndCopy, "{moved:?} {controller:?}");
+    assert!(moved.downtime_s <= 0.45, "{moved:?}");
+    assert!(!moved.caps.is_empty() && moved.caps.iter().all(|cap| *cap >= 20), "{moved:?}");
+    let (moved, _) = steered(&mut Phases::steady(&work), 260, OnMiss::Throttle);
+    assert_eq!((moved.end, moved.caps.last()), (Decision::Abort, Some(&20)), "{moved:?}");
+}
+
+#[test]
+fn total_time_and_bytes_have_budgets_too() {
+    let work = Workload::hot(3000.0, 8000);
+    for budget in [
+        Budget { total: Some(Duration::from_secs(12)), ..Budget::UNLIMITED },
+        Budget { bytes: Some((Pages(PAGES + 9000)).bytes()), ..Budget::UNLIMITED },
+    ] {
+        let budget = Budget { downtime: Some(Duration::from_millis(400)), ..budget };
+        let mut controller = Controller::new(budget, Steering::default(), known());
+        let moved = save(&mut Phases::steady(&work), &mut controller);
+        assert_eq!((moved.end, controller.why()), (Decision::Abort, Why::OverTotal), "{moved:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Whatever the guest does: a save ends, and one that runs to its end keeps the budget, unless
+    /// the guest began a burst during the handshake, whose length bounds the excess.
+    #[test]
+    fn a_save_that_is_not_given_up_keeps_its_budget(
+        rate in 10.0f64..6000.0,
+        hot in 10u64..12_000,
+        busy in 0.2f64..6.0,
+        idle in 0.0f64..6.0,
+        start in 0.0f64..10.0,
+        downtime_ms in 250u64..2000,
+        sweep: bool,
+    ) {
+        let work = if sweep { Workload::sweep(rate, hot) } else { Workload::hot(rate, hot) };
+        let mut guest = Phases::new(&work, busy, busy + idle, start);
+        let (moved, _) = steered(&mut guest, downtime_ms, OnMiss::Abort);
+        prop_assert!(moved.sends < 60 && moved.total_s < 200.0, "{:?}", moved);
+        if moved.end == Decision::StopAndCopy {
+            let handshake = rate * link().costs.suspend_request.as_secs_f64() * 4104.0 / 1.6e7;
+            let limit = downtime_ms as f64 / 1e3 + handshake;
+            prop_assert!(moved.downtime_s <= limit + 0.01, "{:?} {limit}", moved);
+        }
+    }
+}
