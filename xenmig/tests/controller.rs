@@ -21,7 +21,7 @@ const FINISH: f64 = 0.15;
 fn link() -> Link {
     let ms = Duration::from_millis;
     Link {
-        bandwidth: BytesPerSecond::new(1.6e7).unwrap(),
+        bandwidth: BytesPerSecond::new(1.6e7).expect("above 0"),
         format: Format::XEN,
         costs: Costs {
             per_round: ms(50),

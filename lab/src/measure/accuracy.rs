@@ -98,7 +98,7 @@ fn spec(workload: &str, memory_mib: u32, seed: u64) -> Result<GuestSpec> {
 }
 
 /// Migrates other guests first, and leaves what they showed where `xenmig` looks for it.
-fn calibrate(host: &Host, say: &mut dyn FnMut(&str)) -> Result<()> {
+pub(super) fn calibrate(host: &Host, say: &mut dyn FnMut(&str)) -> Result<()> {
     let mut lines = String::new();
     for (workload, memory_mib) in CALIBRATION {
         let spec = spec(workload, memory_mib, 7)?;
@@ -291,10 +291,8 @@ fn page(version: XenVersion, runs: &[Run], errors: &Errors) -> String {
     let _ = write!(
         page,
         "\nThe p90 of pages per round comes from small rounds: a few dozen pages that the guest's\n\
-         kernel writes whatever the workload, rounds that only one side has, and the last set, to\n\
-         which suspending itself adds some hundred pages (calibrated from few migrations). They\n\
-         hardly count in time. A guest that computes competes with the sender for the host's only\n\
-         CPU, which the model does not know.\n\
+         kernel writes whatever the workload (some 15 more after Xen's CLEAN than after the sampler's\n\
+         ENABLE), and rounds that only one side has. They hardly count in time.\n\
          \nBursts are shown and not in the quantiles: which phase the guest is in when it is\n\
          suspended decides its downtime, and no sample taken before can know that. Their p90 is\n\
          what a budget is held against.\n"

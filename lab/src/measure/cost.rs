@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use xenmig::dirty::Bitmap;
+use xenmig::dirty::{Bitmap, Plan};
 use xenmig::units::Pages;
 
 use super::XENMIG;
@@ -84,7 +84,8 @@ fn bitmap_against_memcpy(runs: u32) -> f64 {
 /// Median seconds that `xenmig check` takes beyond its windows and pauses, as a whole process on
 /// this machine, over a simulated host whose waits take as long as they say.
 fn check_overhead(xenmig: &Path, runs: u32) -> Result<f64> {
-    const WINDOWS_S: f64 = 0.2 + 0.25 + 0.2;
+    let window = Duration::from_millis(200);
+    let plan = Plan { window, windows: 2, ..Plan::default() };
     let scene =
         tempfile::Builder::new().suffix(".toml").tempfile().context(|| "making a scene".into())?;
     let text = "real_time = true\nlink = \"10Gbit/s\"\n[[domain]]\nname = \"g\"\nmemory = \"4GiB\"\n\
@@ -104,7 +105,7 @@ fn check_overhead(xenmig: &Path, runs: u32) -> Result<f64> {
         if !ended.status.success() {
             return Err(Error::Unexpected(String::from_utf8_lossy(&ended.stderr).into_owned()));
         }
-        times.push(took - WINDOWS_S);
+        times.push(took - plan.duration().as_secs_f64());
     }
     Ok(quantile(&times, 0.5).unwrap_or(f64::NAN))
 }

@@ -1,0 +1,233 @@
+//! Stock `xl migrate` and `xenmig migrate` in turn, on the same guests, in virtual time: what the
+//! budget costs, and whether it is kept.
+//!
+//! Both are observed from outside, on the wire and in the hypervisor, by the same means
+//! ([`super::observe`]); of what xenmig says of itself only the downtime it predicted when it
+//! stopped is used.
+
+mod page;
+mod summary;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use xenmig::history::OutcomeRecord;
+
+use self::summary::Summary;
+use super::Programs;
+use super::accuracy::{RATE, calibrate};
+use super::observe::{Observed, Steering, observe, observe_steered};
+use crate::{Error, GuestSpec, Host, HostBuilder, Result, XenVersion};
+
+/// A guest, and the budgets it is migrated with.
+struct Cell {
+    name: &'static str,
+    workload: &'static str,
+    memory_mib: u32,
+    /// Milliseconds of downtime.
+    budgets: &'static [u64],
+    /// Seconds between the starts of its migrations, so that they meet every phase of a period.
+    spread: f64,
+}
+
+/// An idle guest is down for some 300 ms in the lab. What can be kept is kept somewhat above that;
+/// the hot set that outruns the link also has a budget that no policy can keep.
+const CELLS: [Cell; 8] = [
+    cell("idle", "idle", 160, &[500]),
+    cell("small hot set", "hot:1500,600", 160, &[400, 700]),
+    cell("large hot set", "hot:8000,6000", 160, &[500, 1800]),
+    cell("slow sweep", "sweep:16000,800", 160, &[450]),
+    cell("fast sweep", "sweep:5000,4000", 128, &[1900]),
+    cell("CPU-bound, few pages", "cpu:0.4,500,200", 160, &[450]),
+    cell("small hot set, more memory", "hot:1500,600", 256, &[450]),
+    Cell { spread: 0.5, ..cell(BURSTS, "burst:5000,4000,2000,3000", 160, &[450]) },
+];
+const BURSTS: &str = "bursts (busy 2 s of 5 s)";
+/// Starting moments over a period of the bursts.
+const BURST_STARTS: u32 = 10;
+
+const fn cell(
+    name: &'static str,
+    workload: &'static str,
+    memory_mib: u32,
+    budgets: &'static [u64],
+) -> Cell {
+    Cell { name, workload, memory_mib, budgets, spread: 0.0 }
+}
+
+/// How a migration ended.
+#[derive(Debug, Clone)]
+enum Ended {
+    /// The guest runs at the target.
+    Moved { observed: Box<OutcomeRecord>, predicted_downtime_s: Option<f64> },
+    /// Refused before it began.
+    Refused,
+    /// Given up; whether the guest runs at the source, with its memory intact.
+    Aborted { alive: bool },
+}
+
+/// One migration.
+#[derive(Debug, Clone)]
+struct Run {
+    cell: &'static str,
+    workload: &'static str,
+    memory_mib: u32,
+    /// Seconds; `None` for stock, which has none.
+    budget_s: Option<f64>,
+    ended: Ended,
+}
+
+/// Runs all and returns (raw JSON, Markdown page, last line). `say` gets progress lines.
+///
+/// # Errors
+/// When a host or guest fails, or a stock migration does.
+pub fn run(
+    version: XenVersion,
+    programs: &Programs,
+    quick: bool,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Value, String, Value)> {
+    let host = HostBuilder::new(version).boot()?;
+    programs.push(&host)?;
+    calibrate(&host, say)?;
+    let mut runs = Vec::new();
+    for cell in &CELLS {
+        let repeats = match (cell.spread > 0.0, quick) {
+            (true, false) => BURST_STARTS,
+            (true, true) => 4,
+            (false, false) => 5,
+            (false, true) => 1,
+        };
+        let workload =
+            cell.workload.parse().map_err(|cause| Error::Unexpected(format!("{cause}")))?;
+        let spec = GuestSpec { memory_mib: cell.memory_mib, ..GuestSpec::new("g1", workload) };
+        host.guest(&spec)?;
+        for nth in 0..repeats {
+            let start = Duration::from_secs_f64(cell.spread * f64::from(nth));
+            host.sleep(start)?;
+            let ended = moved(&host, &observe(&host, &spec.name, RATE)?, None)?;
+            note(cell, None, ended, &mut runs, say);
+            for budget in cell.budgets {
+                host.sleep(start)?;
+                let budget = Duration::from_millis(*budget);
+                let ended = steered(&host, &spec.name, budget)?;
+                note(cell, Some(budget.as_secs_f64()), ended, &mut runs, say);
+            }
+        }
+        host.verify(&spec.name)?;
+        host.destroy(&spec.name)?;
+    }
+    let summary = Summary::of(&runs);
+    let raw = Value::Array(runs.iter().map(Run::raw).collect());
+    Ok((raw, page::page(version, &runs, &summary), summary.line()))
+}
+
+fn note(
+    cell: &Cell,
+    budget_s: Option<f64>,
+    ended: Ended,
+    runs: &mut Vec<Run>,
+    say: &mut dyn FnMut(&str),
+) {
+    let run = Run {
+        cell: cell.name,
+        workload: cell.workload,
+        memory_mib: cell.memory_mib,
+        budget_s,
+        ended,
+    };
+    say(&run.line());
+    runs.push(run);
+}
+
+/// One migration by xenmig, whatever comes of it.
+fn steered(host: &Host, name: &str, budget: Duration) -> Result<Ended> {
+    match observe_steered(host, name, RATE, budget)? {
+        Steering::Moved { observed, predicted_downtime_s } => {
+            moved(host, &observed, predicted_downtime_s)
+        }
+        Steering::Refused => Ok(Ended::Refused),
+        Steering::Aborted => Ok(Ended::Aborted { alive: host.verify(name).is_ok() }),
+    }
+}
+
+fn moved(host: &Host, observed: &Observed, predicted_downtime_s: Option<f64>) -> Result<Ended> {
+    host.verify("g1")?;
+    let first = observed.wire.rounds.first();
+    let (pages, holes) = first.map_or((0, 0), |round| (round.pages, round.holes));
+    let observed = Box::new(observed.record("g1", pages, pages + holes));
+    Ok(Ended::Moved { observed, predicted_downtime_s })
+}
+
+impl Run {
+    fn by_stock(&self) -> bool {
+        self.budget_s.is_none()
+    }
+
+    fn outcome(&self) -> Option<&OutcomeRecord> {
+        match &self.ended {
+            Ended::Moved { observed, .. } => Some(observed),
+            Ended::Refused | Ended::Aborted { .. } => None,
+        }
+    }
+
+    /// Whether it kept its budget; `None` when it has none or did not run to the end.
+    fn kept(&self) -> Option<bool> {
+        Some(self.outcome()?.downtime_s <= self.budget_s?)
+    }
+
+    /// (predicted when it stopped, real) downtime in seconds.
+    fn prediction(&self) -> Option<(f64, f64)> {
+        match &self.ended {
+            Ended::Moved { observed, predicted_downtime_s } => {
+                Some(((*predicted_downtime_s)?, observed.downtime_s))
+            }
+            Ended::Refused | Ended::Aborted { .. } => None,
+        }
+    }
+
+    fn line(&self) -> String {
+        let who = match self.budget_s {
+            None => "stock".to_owned(),
+            Some(s) => format!("xenmig, {:.0} ms", s * 1e3),
+        };
+        let what = match &self.ended {
+            Ended::Refused => "refused".to_owned(),
+            Ended::Aborted { alive: true } => "aborted, the guest is intact".to_owned(),
+            Ended::Aborted { alive: false } => "aborted, THE GUEST IS LOST".to_owned(),
+            Ended::Moved { observed, .. } => {
+                let mut pages: Vec<_> = observed.rounds.iter().map(|round| round.pages).collect();
+                pages.extend(observed.last.map(|last| last.pages));
+                format!(
+                    "down {:.0} ms, total {:.2} s, {:.1} MiB, pages {pages:?}{}",
+                    observed.downtime_s * 1e3,
+                    observed.total_s,
+                    bytes(observed) / f64::from(1 << 20),
+                    self.prediction()
+                        .map(|(s, _)| format!(", predicted {:.0} ms", s * 1e3))
+                        .unwrap_or_default(),
+                )
+            }
+        };
+        format!("{} ({who}): {what}", self.cell)
+    }
+
+    fn raw(&self) -> Value {
+        let (ended, outcome, alive) = match &self.ended {
+            Ended::Moved { observed, .. } => ("moved", Some(observed), None),
+            Ended::Refused => ("refused", None, None),
+            Ended::Aborted { alive } => ("aborted", None, Some(alive)),
+        };
+        json!({
+            "guest": self.cell, "workload": self.workload, "memory_mib": self.memory_mib,
+            "policy": if self.by_stock() { "stock" } else { "xenmig" }, "budget_s": self.budget_s,
+            "ended": ended, "guest_intact": alive, "outcome": outcome,
+            "predicted_downtime_s": self.prediction().map(|(predicted, _)| predicted),
+        })
+    }
+}
+
+/// Memory on the wire.
+fn bytes(outcome: &OutcomeRecord) -> f64 {
+    outcome.rounds.iter().chain(&outcome.last).map(|round| round.bytes as f64).sum()
+}
