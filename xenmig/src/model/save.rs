@@ -19,8 +19,11 @@ pub struct PrecopyStats {
     /// Before a send: pfns in it (the first has all below the p2m's size). `None` after a send,
     /// where Xen says −1.
     pub dirty_count: Option<f64>,
-    /// Pages dirtied since the log was last cleaned: what a PEEK would count now.
+    /// Pages that are dirty at the target: the final set, if the guest were suspended now. Those
+    /// dirtied since the log was last cleaned, and those held back.
     pub pending: f64,
+    /// Pages dirtied since the log was last cleaned: what a PEEK would count now.
+    pub fresh: f64,
     /// Since the start of the save.
     pub elapsed: Duration,
     /// How long the last send took; 0 before the first.
@@ -40,6 +43,11 @@ pub enum Decision {
     /// Ask again after this time, with what is dirty then. Only after a send; before one it counts
     /// as [`Decision::Continue`].
     Wait(Duration),
+    /// Copy at most so many of the pages that are dirty, those first that the guest has not written
+    /// to lately, and hold the others back. Only after a send, and only where the driver can do it
+    /// ([`Known::holds_back`](crate::policy::precopy::Known::holds_back)); elsewhere it counts as
+    /// [`Decision::Continue`].
+    Part(u64),
     /// Let the guest's vCPUs have at most so many per cent of a physical CPU together (credit2's
     /// cap), then ask again. Only after a send; before one it counts as [`Decision::Continue`].
     Throttle(u32),
@@ -136,6 +144,7 @@ pub fn save_live(
         total_written: 0.0,
         dirty_count: Some(load.pfns()),
         pending: load.pfns(),
+        fresh: 0.0,
         elapsed: time(run.outcome.total_s),
         last_send: Duration::ZERO,
     };
@@ -154,7 +163,8 @@ pub fn save_live(
         stats.total_written += load.pfns();
         stats.dirty_count = None;
         let decision = loop {
-            stats.pending = run.asked(since_clean, dirtying.dirtied(stretch, since_clean));
+            stats.fresh = run.asked(since_clean, dirtying.dirtied(stretch, since_clean));
+            stats.pending = stats.fresh;
             stats.elapsed = time(run.outcome.total_s);
             match policy.decide(&stats) {
                 Decision::Wait(time) if stats.elapsed <= deadline => {

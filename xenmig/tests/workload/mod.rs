@@ -47,6 +47,16 @@ impl PageSet {
     pub fn len(&self) -> u64 {
         self.1
     }
+
+    /// Whether `page` is in it.
+    pub fn contains(&self, page: u64) -> bool {
+        self.0.get(page as usize) == Some(&true)
+    }
+
+    /// Its pages, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        (0..self.0.len() as u64).filter(|page| self.contains(*page))
+    }
 }
 
 /// What a guest writes: `rate` writes per second at random moments, a share of them (`swept`) to

@@ -4,10 +4,12 @@
 //!
 //! 1. If suspending now would keep the budget, do so; unless a round that is cheap beside what was
 //!    sent already would make the downtime clearly shorter.
-//! 2. If a round now would leave what keeps the budget, by how fast dirty pages grow now, send it.
+//! 2. If a round now would leave what keeps the budget, by how fast the guest dirties pages now,
+//!    send it.
 //! 3. If the guest is in a busy phase, wait for a calmer one, as far as that is allowed and has not
 //!    been in vain before: what is sent now would be sent again.
-//! 4. As long as rounds leave clearly less than the best one before, send.
+//! 4. As long as rounds leave less than the best one before, send. Where pages can be held back
+//!    ([`super::parts`]) these are small ones of the coldest pages, which leave less.
 //! 5. The budget cannot be kept: do what [`OnMiss`] says.
 
 use std::time::Duration;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::growth::{Growth, TICK};
+use super::parts;
 use super::rate::Rate;
 use super::{Known, OnMiss, Steering};
 use crate::model::{Decision, Load, PrecopyPolicy, PrecopyStats};
@@ -38,8 +41,7 @@ const MOST_ROUNDS: u32 = 40;
 const DECEIVED: f64 = 2.0;
 /// Waits that may be in vain.
 const MOST_DECEIVED: u32 = 2;
-/// Share of the save's time that may be waited before a single round has shown how the guest
-/// behaves.
+/// Share of the save's time that may be waited before it is clear that nothing else helps.
 const FIRST_WAIT: f64 = 0.25;
 /// A cap makes the guest this much slower at most, and at least, step by step.
 const STEP: (f64, f64) = (0.3, 0.8);
@@ -56,12 +58,16 @@ pub enum Why {
     Cheap,
     /// How fast the guest dirties pages now is being looked at.
     Looking,
+    /// How fast the guest dirties pages is found out by a small round.
+    Probing,
     /// Pages dirtied now are so few that the next round leaves what keeps the budget.
     Calm,
     /// The guest is busy; a calmer moment may come.
     Busy,
     /// Rounds leave less and less.
     Shrinks,
+    /// The coldest pages go first, and less and less is left.
+    Sifts,
     /// No round will leave less.
     CannotKeep,
     /// Total time or bytes would exceed their budget.
@@ -77,7 +83,7 @@ pub struct Controller {
     steering: Steering,
     known: Known,
     rate: Rate,
-    growth: Growth,
+    pub(super) growth: Growth,
     /// What the send in progress, or the last one, has.
     sending: Load,
     /// The last send that was taken in.
@@ -86,9 +92,11 @@ pub struct Controller {
     /// Fewest pages that any send left.
     least: f64,
     /// Sends since one left clearly less than all before.
-    stale: u32,
+    pub(super) stale: u32,
+    /// When the log was last cleaned.
+    cleaned: Duration,
     /// What the last send was expected to leave, if the guest was calm.
-    hoped: Option<f64>,
+    pub(super) hoped: Option<f64>,
     deceived: u32,
     waited: Duration,
     wait_from: Option<Duration>,
@@ -111,6 +119,7 @@ impl Controller {
             sent_bytes: 0.0,
             least: f64::INFINITY,
             stale: 0,
+            cleaned: Duration::ZERO,
             hoped: None,
             deceived: 0,
             waited: Duration::ZERO,
@@ -165,7 +174,7 @@ impl Controller {
         crate::model::Format::XEN.bytes(&Load::dirtied(pages)).0
     }
 
-    fn keeps_downtime(&self, pending: f64) -> bool {
+    pub(super) fn keeps_downtime(&self, pending: f64) -> bool {
         let limit = self.budget.downtime.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
         self.downtime_s(pending).is_some_and(|s| s <= limit)
     }
@@ -196,18 +205,18 @@ impl Controller {
             let wrong = stats.pending > DECEIVED * hoped && !self.keeps_downtime(stats.pending);
             self.deceived += u32::from(wrong);
         }
-        if stats.pending < PROGRESS * self.least {
-            self.stale = 0;
+        let progress = if self.known.holds_back { parts::PROGRESS } else { PROGRESS };
+        if stats.pending < progress * self.least {
+            (self.stale, self.least) = (0, stats.pending);
         } else {
             self.stale += 1;
         }
-        self.least = self.least.min(stats.pending);
         self.growth.reset();
     }
 
     /// Pages a round would leave that sends `pending` now, if they go on growing like this. W bends
     /// down, so it is more where many are dirty already.
-    fn left(&self, pending: f64, growth: f64) -> Option<f64> {
+    pub(super) fn left(&self, pending: f64, growth: f64) -> Option<f64> {
         Some((growth * self.round_s(pending)?).min(pending))
     }
 
@@ -223,21 +232,26 @@ impl Controller {
         if !self.keeps_the_rest(stats.elapsed, pending, 0.0) {
             return self.miss(Why::OverTotal, stats);
         }
+        let next = if self.known.holds_back { self.parts(stats) } else { self.rounds(stats) };
+        next.unwrap_or_else(|| self.miss(Why::CannotKeep, stats))
+    }
+
+    /// The next step where every round sends all that is dirty; `None` when no round will help.
+    fn rounds(&mut self, stats: &PrecopyStats) -> Option<(Why, Decision)> {
+        let pending = stats.pending;
         let Some(growth) = self.growth.lately() else {
-            return (Why::Looking, Decision::Wait(TICK));
+            return Some((Why::Looking, Decision::Wait(TICK)));
         };
         let left = self.left(pending, growth).unwrap_or(0.0);
         if self.deceived < MOST_DECEIVED && self.keeps_downtime(left) {
             self.hoped = Some(left.max(1.0));
-            return (Why::Calm, Decision::Continue);
+            return Some((Why::Calm, Decision::Continue));
         }
         if self.may_wait(stats.elapsed) {
-            return (Why::Busy, Decision::Wait(TICK));
+            return Some((Why::Busy, Decision::Wait(TICK)));
         }
-        if self.stale < PATIENCE && stats.iteration < MOST_ROUNDS {
-            return (Why::Shrinks, Decision::Continue);
-        }
-        self.miss(Why::CannotKeep, stats)
+        let shrinks = self.stale < PATIENCE && stats.iteration < MOST_ROUNDS;
+        shrinks.then_some((Why::Shrinks, Decision::Continue))
     }
 
     /// A round that costs next to nothing is sent although the budget is kept already.
@@ -247,28 +261,38 @@ impl Controller {
         if !cheap || stats.iteration >= POLISHED {
             return false;
         }
-        // At most as many per second as over the last send, on average; that was a longer time.
-        let growth = pending / stats.last_send.as_secs_f64().max(1e-9);
+        let growth = stats.fresh / self.since_clean(stats);
         let (Some(s), Some(now)) = (self.round_s(pending), self.expected_downtime_s(pending))
         else {
             return false;
         };
-        let shorter = s < stats.last_send.as_secs_f64();
+        // Over a longer time than it was seen, growth slows down: more than that is a guess.
+        let shorter = s < self.since_clean(stats);
         let then = self.expected_downtime_s((growth * s).min(pending));
         shorter
             && then.is_some_and(|then| then < CLEARLY * now)
             && self.keeps_the_rest(stats.elapsed, pending, pending)
     }
 
-    fn may_wait(&self, elapsed: Duration) -> bool {
+    /// Growth looked small too often where pages were written that were dirty already.
+    pub(super) fn was_deceived_too_often(&self) -> bool {
+        self.deceived >= MOST_DECEIVED
+    }
+
+    /// Seconds since the log was last cleaned.
+    pub(super) fn since_clean(&self, stats: &PrecopyStats) -> f64 {
+        stats.elapsed.saturating_sub(self.cleaned).as_secs_f64().max(1e-9)
+    }
+
+    pub(super) fn may_wait(&self, elapsed: Duration) -> bool {
         let waiting = self.wait_from.map_or(Duration::ZERO, |from| elapsed.saturating_sub(from));
         let waited = self.waited + waiting;
-        let limit = if self.taken <= 1 {
+        let limit = if self.stale < PATIENCE {
             self.steering.max_wait.min(elapsed.mul_f64(FIRST_WAIT))
         } else {
             self.steering.max_wait
         };
-        self.deceived < MOST_DECEIVED && waited < limit
+        !self.known.steady && self.deceived < MOST_DECEIVED && waited < limit
     }
 
     fn miss(&mut self, why: Why, stats: &PrecopyStats) -> (Why, Decision) {
@@ -304,7 +328,7 @@ impl Controller {
     }
 
     /// Most pending pages that keep the downtime; `None` without bandwidth or limit.
-    fn most_kept(&self) -> Option<f64> {
+    pub(super) fn most_kept(&self) -> Option<f64> {
         let limit = self.budget.downtime?.as_secs_f64();
         let (none, thousand) = (self.downtime_s(0.0)?, self.downtime_s(1000.0)?);
         Some(((limit - none) / (thousand - none) * 1000.0).max(0.0))
@@ -317,6 +341,7 @@ impl PrecopyPolicy for Controller {
             if stats.iteration > 0 {
                 self.sending = Load::dirtied(dirty);
             }
+            self.cleaned = stats.elapsed;
             if let Some(from) = self.wait_from.take() {
                 self.waited += stats.elapsed.saturating_sub(from);
             }

@@ -5,6 +5,7 @@
 
 mod controller;
 mod growth;
+mod parts;
 mod rate;
 
 use std::time::Duration;
@@ -56,6 +57,11 @@ pub struct Known {
     pub bandwidth: Option<BytesPerSecond>,
     /// What the hosts add.
     pub costs: Costs,
+    /// The driver can hold pages back ([`Decision::Part`](crate::model::Decision::Part)).
+    pub holds_back: bool,
+    /// The guest dirtied pages as fast at any time it was sampled: it is no use to wait for a calmer
+    /// moment.
+    pub steady: bool,
     /// CPU time the guest uses, or could use at most, in per cent of a physical CPU.
     pub cpu_percent: u32,
     /// How much longer than [`Costs::finish`] nine of ten migrations take at most.

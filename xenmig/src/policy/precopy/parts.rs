@@ -1,0 +1,71 @@
+//! Rounds of a part of the dirty pages, coldest first, where the driver can hold the others back.
+//!
+//! A whole round sends every dirty page, hot ones too, and while it is under way the guest dirties
+//! them again: it ends at the fixed point of n = W(n / R), with R in pages per second. A small round
+//! of pages that were not written to lately makes nearly as many pages clean as it sends. If a guest
+//! writes λ pages per second, evenly over N pages, of which d are dirty, then λ·(1 − d/N) of them get
+//! dirty per second, while R get clean: d falls to N·(1 − R/λ), or to what a single small round
+//! leaves where the guest is slower than the link. Besides, the log is cleaned in every round, so W
+//! is known for a time as short as that: a saturated hot set is not taken for a calm guest.
+
+use std::time::Duration;
+
+use super::controller::{Controller, Why};
+use super::growth::TICK;
+use crate::model::{Decision, Format, Load, PrecopyStats};
+
+/// How long a small round lasts: short beside what dirties a hot set again, long beside the fixed
+/// cost of a round.
+const CHUNK: Duration = Duration::from_millis(300);
+/// Fewest pages of a small round: fewer cost more in fixed costs than in bytes.
+const SMALLEST: f64 = 256.0;
+/// A small round that leaves less than this share of the least left before is progress.
+pub(super) const PROGRESS: f64 = 0.985;
+/// Small rounds without progress after which more of them will not help.
+const PATIENCE: u32 = 6;
+/// Small rounds after which the search ends.
+const MOST: u32 = 400;
+/// The guest is busy if it dirties more than this share of what the link carries.
+const BUSY: f64 = 0.5;
+
+impl Controller {
+    /// The next step; `None` when no round will help.
+    pub(super) fn parts(&mut self, stats: &PrecopyStats) -> Option<(Why, Decision)> {
+        let pending = stats.pending;
+        let chunk = self.chunk(pending)?;
+        let part = Decision::Part(chunk as u64);
+        let since = self.since_clean(stats);
+        if since > 3.0 * CHUNK.as_secs_f64() && self.growth.looked().is_zero() {
+            return Some((Why::Probing, part));
+        }
+        // While waiting, what became dirty lately; before, all since the log was cleaned.
+        let growth = self.growth.lately().unwrap_or(stats.fresh / since);
+        let left = self.left(pending, growth)?;
+        if self.keeps_downtime(left) && !self.was_deceived_too_often() {
+            self.hoped = Some(left.max(1.0));
+            return Some((Why::Calm, Decision::Continue));
+        }
+        if growth * CHUNK.as_secs_f64() > BUSY * self.carried(CHUNK)?
+            && self.may_wait(stats.elapsed)
+        {
+            return Some((Why::Busy, Decision::Wait(TICK)));
+        }
+        let sifts = self.stale < PATIENCE && stats.iteration < MOST;
+        sifts.then_some((Why::Sifts, part))
+    }
+
+    /// Pages that the link carries in `time`.
+    fn carried(&self, time: Duration) -> Option<f64> {
+        let (page, _) = Format::XEN.bytes(&Load::dirtied(1.0));
+        Some(self.bandwidth()?.get() * time.as_secs_f64() / page)
+    }
+
+    /// Pages of a small round. Near the goal it is as small as that: what is dirtied during the
+    /// last one has to fit the budget too.
+    fn chunk(&self, pending: f64) -> Option<f64> {
+        let chunk = self.carried(CHUNK)?;
+        let near = pending < 2.0 * chunk;
+        let goal = self.most_kept().filter(|_| near).unwrap_or(chunk);
+        Some(goal.clamp(SMALLEST.min(chunk), chunk))
+    }
+}
