@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use workload::{Guest as Writer, PageSet, Workload};
+use xenmig::dirty::Curve;
 use xenmig::model::{
-    Costs, Decision, Format, Guest, Link, Load, PrecopyPolicy, PrecopyStats, Stock,
+    Costs, Decision, End, Format, Guest, Link, Load, PrecopyPolicy, PrecopyStats, Stock, save_live,
 };
 use xenmig::policy::Budget;
 use xenmig::policy::precopy::{Controller, Known, OnMiss, Steering, Why};
@@ -330,5 +331,23 @@ proptest! {
             let limit = downtime_ms as f64 / 1e3 + handshake;
             prop_assert!(moved.downtime_s <= limit + 0.01, "{:?} {limit}", moved);
         }
+    }
+}
+
+/// What the model says of a save in small rounds, from a curve, is what exact page sets do.
+#[test]
+fn the_model_knows_what_small_rounds_leave() {
+    for (rate, hot, downtime_ms) in [(3000.0, 8000, 700), (6000.0, 8000, 1600), (4000.0, 5000, 800)]
+    {
+        let work = Workload::hot(rate, hot);
+        let window = workload::window(&mut work.start(3), 10.0);
+        let curve = Curve::measured(&window, Pages(PAGES)).unwrap();
+        let mut policy = holding(true, downtime_ms, OnMiss::Abort);
+        let modelled = save_live(&known().guest, &link(), &curve, &mut policy, Duration::MAX);
+        let real = save(&mut Phases::steady(&work), &mut holding(true, downtime_ms, OnMiss::Abort));
+        assert_eq!((modelled.end, real.end), (End::Moved, Decision::StopAndCopy));
+        let near = |modelled: f64, real: f64| (modelled / real - 1.0).abs() < 0.08;
+        assert!(near(modelled.bytes, real.bytes), "{modelled:?} {real:?}");
+        assert!(near(modelled.downtime_s, real.downtime_s), "{modelled:?} {real:?}");
     }
 }

@@ -47,8 +47,8 @@ pub fn within_budget(
         if stuck || run.outcome.total_s > deadline.as_secs_f64() || rounds >= MAX_ROUNDS {
             return run.outcome;
         }
-        load = Load::dirtied(run.asked(s, curve.pages_at(s)));
-        let dirty = run.asked(s + request, curve.pages_at(s + request));
+        load = Load::dirtied(run.asked(&curve, s));
+        let dirty = run.asked(&curve, s + request);
         rest = Load::dirtied(dirty + link.costs.suspend_pages + guest.deferred.0 as f64);
     }
     run.suspend();

@@ -114,8 +114,6 @@ struct Imagined<'a> {
     random: &'a mut Random,
     /// The window it follows.
     window: usize,
-    /// The stretch it is in, and how far.
-    now: (u32, f64),
     widening: f64,
     /// Factor on all dirtying.
     level: f64,
@@ -130,7 +128,7 @@ impl<'a> Imagined<'a> {
         let beyond = 2.0 * random.uniform() - 1.0;
         let widening = widening(windows.len());
         let window = random.below(windows.len());
-        Self { mean, windows, random, window, now: (0, 0.0), widening, level, beyond }
+        Self { mean, windows, random, window, widening, level, beyond }
     }
 
     fn pages(&self, curve: &Curve, seconds: f64) -> f64 {
@@ -141,14 +139,14 @@ impl<'a> Imagined<'a> {
 }
 
 impl Dirtying for Imagined<'_> {
-    fn dirtied(&mut self, stretch: u32, seconds: f64) -> f64 {
-        if stretch != self.now.0 {
-            let length = self.mean.sampled().as_secs_f64().max(1e-9);
-            if self.random.uniform() < self.now.1 / length {
-                self.window = self.random.below(self.windows.len());
-            }
+    fn cleaned(&mut self, seconds: f64) {
+        let length = self.mean.sampled().as_secs_f64().max(1e-9);
+        if self.random.uniform() < seconds / length {
+            self.window = self.random.below(self.windows.len());
         }
-        self.now = (stretch, seconds);
+    }
+
+    fn dirtied(&self, seconds: f64) -> f64 {
         let window = self.windows[self.window];
         let mean = self.pages(self.mean, seconds);
         let deviation = self.pages(window, seconds) - mean;

@@ -68,16 +68,32 @@ impl<F: FnMut(&PrecopyStats) -> Decision> PrecopyPolicy for F {
 
 /// A guest that dirties pages.
 pub trait Dirtying {
-    /// Pages dirtied within `seconds` of the beginning of a stretch. Stretches are the times
-    /// between two CLEANs of the log, counted from 0.
-    fn dirtied(&mut self, stretch: u32, seconds: f64) -> f64;
+    /// Pages dirtied within `seconds` from a clean state; does not fall as they grow.
+    fn dirtied(&self, seconds: f64) -> f64;
+
+    /// `seconds` have passed since the log was cleaned before, and now it is again.
+    fn cleaned(&mut self, seconds: f64);
+}
+
+/// How long the guest takes to dirty `pages`, at most `longest` seconds: the inverse of W.
+fn age(dirtying: &impl Dirtying, pages: f64, longest: f64) -> f64 {
+    /// Halvings: a nanosecond of an hour.
+    const STEPS: u32 = 42;
+    let (mut low, mut high) = (0.0, longest);
+    for _ in 0..STEPS {
+        let middle = (low + high) / 2.0;
+        if dirtying.dirtied(middle) < pages { low = middle } else { high = middle }
+    }
+    high
 }
 
 impl Dirtying for &Curve {
-    /// Every stretch is alike.
-    fn dirtied(&mut self, _stretch: u32, seconds: f64) -> f64 {
+    fn dirtied(&self, seconds: f64) -> f64 {
         self.pages_at(seconds)
     }
+
+    /// All times are alike.
+    fn cleaned(&mut self, _seconds: f64) {}
 }
 
 /// One send.
@@ -130,6 +146,9 @@ const MAX_ROUNDS: usize = 10_000;
 /// The guest dirties what `dirtying` says while anything is sent. The first send has all pfns;
 /// each later one what was dirtied since the CLEAN before the last send; the final one, with the
 /// guest suspended, what was dirtied since the last CLEAN, and the deferred pages.
+///
+/// Where a part is sent, what is held back is taken for the pages that the guest dirties first, as
+/// they are its hottest: `d` of them grow to W(t + s) in `s` seconds, with W(t) = `d`.
 pub fn save_live(
     guest: &Guest,
     link: &Link,
@@ -148,7 +167,8 @@ pub fn save_live(
         elapsed: time(run.outcome.total_s),
         last_send: Duration::ZERO,
     };
-    let (mut stretch, mut since_clean) = (0, 0.0);
+    // Since the log was cleaned, and how long it takes to dirty what was held back then.
+    let (mut since_clean, mut held_for) = (0.0, 0.0);
     let decision = loop {
         let decision = policy.decide(&stats);
         if load.pfns() > 0.0 && decision != Decision::Abort {
@@ -163,8 +183,8 @@ pub fn save_live(
         stats.total_written += load.pfns();
         stats.dirty_count = None;
         let decision = loop {
-            stats.fresh = run.asked(since_clean, dirtying.dirtied(stretch, since_clean));
-            stats.pending = stats.fresh;
+            stats.fresh = dirtying.dirtied(since_clean);
+            stats.pending = run.asked(&dirtying, held_for + since_clean);
             stats.elapsed = time(run.outcome.total_s);
             match policy.decide(&stats) {
                 Decision::Wait(time) if stats.elapsed <= deadline => {
@@ -181,18 +201,25 @@ pub fn save_live(
         if stats.elapsed > deadline || run.outcome.rounds.len() >= MAX_ROUNDS {
             return run.outcome;
         }
-        let dirty = stats.pending;
-        // CLEAN: what was pending is what is sent next.
-        (stretch, since_clean) = (stretch + 1, 0.0);
-        load = Load::dirtied(dirty);
-        stats.dirty_count = Some(dirty);
+        // CLEAN: what was pending is what is sent next, or some of it.
+        let sent = match decision {
+            Decision::Part(most) => stats.pending.min(most as f64),
+            _ => stats.pending,
+        };
+        let longest = held_for + since_clean;
+        dirtying.cleaned(since_clean);
+        let held = stats.pending - sent;
+        held_for = if held > 0.0 { age(&dirtying, held, longest) } else { 0.0 };
+        since_clean = 0.0;
+        load = Load::dirtied(sent);
+        stats.dirty_count = Some(sent);
     };
     if decision == Decision::Abort {
         run.outcome.end = End::Aborted;
         return run.outcome;
     }
     since_clean += run.suspend();
-    let dirty = run.asked(since_clean, dirtying.dirtied(stretch, since_clean));
+    let dirty = run.asked(&dirtying, held_for + since_clean);
     run.stop_and_copy(&Load::dirtied(dirty + link.costs.suspend_pages + guest.deferred.0 as f64));
     run.outcome
 }
@@ -234,10 +261,10 @@ impl<'a> Run<'a> {
         s
     }
 
-    /// Notes that W was asked for `seconds`.
-    pub(super) fn asked(&mut self, seconds: f64, pages: f64) -> f64 {
+    /// What the guest dirties in `seconds`; notes that it was asked for.
+    pub(super) fn asked(&mut self, dirtying: &impl Dirtying, seconds: f64) -> f64 {
         self.outcome.horizon_s = self.outcome.horizon_s.max(seconds);
-        pages
+        dirtying.dirtied(seconds)
     }
 
     /// The guest is asked to suspend; gives how long that takes.
