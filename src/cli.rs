@@ -60,6 +60,7 @@ pub enum Command {
     Check(Check),
     Predict(Predict),
     Sample(Sample),
+    Hook(Hook),
     Doctor(Doctor),
     Recover(Recover),
 }
@@ -211,6 +212,45 @@ pub struct Sample {
     pub bitmap: bool,
 }
 
+/// Have `xl migrate` keep a budget
+///
+/// Prints the environment in which libxl's saves are steered: the guest is suspended as soon as the
+/// rest can be sent within the budget. What is not given here comes from the configuration file.
+/// Should anything be wrong with it, a save follows Xen's own policy, and stderr says why.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig hook                                 is it installed, and for this Xen?
+  eval \"$(xenmig hook --print-env --downtime 300ms)\"; xl migrate db target
+  xenmig hook --json --on-miss throttle | jq .environment")]
+pub struct Hook {
+    /// Print the environment as commands for the shell
+    #[arg(long)]
+    pub print_env: bool,
+
+    #[command(flatten)]
+    pub budget: Budget,
+
+    /// What happens when the budget cannot be kept
+    #[arg(long, value_name = "ACTION")]
+    pub on_miss: Option<OnMiss>,
+
+    /// Append what happens in saves to this file, one JSON document a line
+    #[arg(long, value_name = "FILE")]
+    pub telemetry: Option<PathBuf>,
+}
+
+/// What happens when a running migration cannot keep its budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnMiss {
+    /// The guest stays at the source
+    Abort,
+    /// The guest gets less CPU time first
+    Throttle,
+    /// The guest is suspended at the best moment that can be had
+    Stop,
+}
+
 /// Can this host do what xenmig needs?
 ///
 /// Looks at Xen's version, the user's rights, log-dirty support and the save helper. Exits with 1
@@ -224,8 +264,8 @@ pub struct Doctor {}
 
 /// Clean up what a killed run left behind
 ///
-/// A sampler that was killed leaves a domain's dirty log on. Every command that samples does this
-/// first.
+/// A sampler that was killed leaves a domain's dirty log on, a steered save may leave its cap
+/// lowered. Every command that samples does this first.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

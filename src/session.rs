@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use xenmig::config::{Config, Settings};
-use xenmig::history::{Calibration, OutcomeStore, calibrate};
+use xenmig::history::Calibration;
 use xenmig::host::Host;
+use xenmig::migrate::settings::learn;
 use xenmig::sim::SimHost;
 use xenmig::xen::{Options, XenHost};
 use xenmig::{Error, Kind, Result};
@@ -95,21 +96,7 @@ fn options(config: &Config) -> Options {
     Options { save_helpers: config.save_helpers().to_vec(), ..Options::default() }
 }
 
-/// What the outcomes kept in the state directory show. A prediction without them is worse, but
-/// still one.
+/// What the outcomes kept in the state directory show; `None` when they show nothing.
 pub fn calibration(config: &Config) -> Option<Calibration> {
-    let store = OutcomeStore::new(config.state_dir());
-    match store.read() {
-        Ok(outcomes) => {
-            for skipped in &outcomes.skipped {
-                let (path, line) = (store.path().display(), skipped.line);
-                log::warn!("{path}, line {line} is skipped: {}", skipped.why);
-            }
-            calibrate(&outcomes.records, None)
-        }
-        Err(error) => {
-            log::warn!("earlier migrations are not taken into account: {error}");
-            None
-        }
-    }
+    learn(config).map(|learnt| learnt.calibration)
 }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use common::{Place, Ran, faulty, sim};
 use insta::assert_snapshot;
 
-const COMMANDS: [&str; 5] = ["check", "predict", "sample", "doctor", "recover"];
+const COMMANDS: [&str; 6] = ["check", "predict", "sample", "hook", "doctor", "recover"];
 
 #[test]
 fn help() {

@@ -1,10 +1,14 @@
 //! The documents that `--json` prints. Field names and meanings are a contract: docs and scripts
 //! rely on them, and a change that breaks readers needs a new number in `schema`.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde::Serialize;
 use serde_json::Serializer;
 use xenmig::dirty::{Curve, Ended, Heat, HotRange, Sample, Window};
 use xenmig::host::{Domain, Finding, GuestType, Recovered};
+use xenmig::migrate::installed::Parts;
 use xenmig::model::Row;
 use xenmig::{Error, Kind, Result};
 
@@ -38,6 +42,28 @@ pub fn recover(recovered: &[Recovered]) -> Result<String> {
         recovered: &'a [Recovered],
     }
     text(&Document { schema: "xenmig.recover/1", recovered })
+}
+
+/// `xenmig.hook-env/1`
+pub fn hook(parts: &Parts, environment: &[(&str, String)]) -> Result<String> {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema: &'static str,
+        wrapper: Option<&'a Path>,
+        library: Option<&'a Path>,
+        stock_helper: Option<&'a Path>,
+        /// Null when saves can be steered.
+        trouble: Option<String>,
+        environment: BTreeMap<&'a str, &'a str>,
+    }
+    text(&Document {
+        schema: "xenmig.hook-env/1",
+        wrapper: parts.wrapper.as_deref(),
+        library: parts.library.as_deref(),
+        stock_helper: parts.stock.as_deref(),
+        trouble: parts.trouble(),
+        environment: environment.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+    })
 }
 
 /// `xenmig.sample/1`

@@ -2,11 +2,13 @@
 
 mod check;
 mod checks;
+mod hook;
 mod predict;
 mod sample;
 
 pub use check::check;
 pub use checks::{doctor, recover};
+pub use hook::{exports, hook};
 pub use predict::predict;
 pub use sample::sample;
 

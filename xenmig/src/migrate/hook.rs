@@ -126,6 +126,14 @@ pub enum Event {
         /// Per cent of a physical CPU; 0 is none.
         cap: u32,
     },
+    /// The save is given up for a reason that is not the controller's: the caller asked, a signal
+    /// came, or the stream broke. The guest goes on at the source.
+    GivenUp {
+        /// When.
+        t: f64,
+        /// Why.
+        why: String,
+    },
     /// From here on the stock policy decides.
     Stock {
         /// When.

@@ -2,3 +2,5 @@
 //! and the hook in the save helper.
 
 pub mod hook;
+pub mod installed;
+pub mod settings;

@@ -1,5 +1,6 @@
 //! A handle to libxenctrl: the hypercalls this library makes, and no other.
 
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 use xen_sys as sys;
@@ -32,6 +33,11 @@ impl Control {
         NonNull::new(handle)
             .map(|handle| Self { handle })
             .ok_or_else(|| on_host("open the hypercall interface").failed(errno()))
+    }
+
+    /// A handle that somebody else opened and closes.
+    pub(super) const fn lent(handle: NonNull<sys::xc_interface>) -> ManuallyDrop<Self> {
+        ManuallyDrop::new(Self { handle })
     }
 
     pub(super) const fn raw(&self) -> *mut sys::xc_interface {
@@ -203,23 +209,31 @@ impl Control {
 
     /// Counts the pages dirtied since the last CLEAN; changes nothing.
     pub(super) fn log_peek(&self, id: DomId) -> Result<LogStats> {
-        self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_PEEK, None)
+        self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_PEEK, 0, None)
+    }
+
+    /// The same for a domain that is suspended for good: also counts the frames that are mapped
+    /// elsewhere, as the save's last CLEAN does.
+    pub(super) fn log_peek_final(&self, id: DomId) -> Result<LogStats> {
+        let mode = sys::XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL;
+        self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_PEEK, mode, None)
     }
 
     /// The same, and copies the bitmap of as many pages as `into` has room for.
     pub(super) fn log_peek_bitmap(&self, id: DomId, into: &mut PageBuffer<'_>) -> Result<LogStats> {
-        self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_PEEK, Some(into))
+        self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_PEEK, 0, Some(into))
     }
 
     /// Resets the count of dirtied pages.
     pub(super) fn log_reset_count(&self, id: DomId) -> Result<LogStats> {
-        self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_CLEAN, None)
+        self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_CLEAN, 0, None)
     }
 
     fn log_read(
         &self,
         id: DomId,
         operation: u32,
+        mode: u32,
         into: Option<&mut PageBuffer<'_>>,
     ) -> Result<LogStats> {
         let mut stats = sys::xc_shadow_op_stats_t::default();
@@ -235,7 +249,7 @@ impl Control {
                 operation,
                 buffer,
                 pages,
-                0,
+                mode,
                 &raw mut stats,
             )
         };
@@ -249,7 +263,7 @@ impl Control {
                 buffer,
                 pages,
                 ptr::null_mut(),
-                0,
+                mode,
                 &raw mut stats,
             )
         };

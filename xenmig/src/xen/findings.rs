@@ -4,6 +4,7 @@ use super::host::Options;
 use super::lease;
 use super::save_guard::{SaveGuard, save_helpers};
 use crate::host::{Finding, Health, Host, HostInfo};
+use crate::migrate::installed::Parts;
 
 /// Name of a scheduler by Xen's number (`XEN_SCHEDULER_*`).
 pub(super) fn scheduler_name(number: u32) -> String {
@@ -26,6 +27,7 @@ pub(super) fn all(host: &dyn Host, options: &Options) -> Vec<Finding> {
         Err(error) => vec![bad("xen", error.to_string(), error.advice())],
     };
     all.push(guard(options));
+    all.push(hook(options));
     all.push(notes(options));
     all
 }
@@ -69,6 +71,23 @@ fn guard(options: &Options) -> Finding {
             good("save-guard", format!("saves by {} are held back in time", names.join(", ")))
         }
         Err(error) => bad("save-guard", error.to_string(), error.advice()),
+    }
+}
+
+fn hook(options: &Options) -> Finding {
+    let parts = Parts::find(options.save_helpers.first().cloned());
+    match (parts.trouble(), parts.stock) {
+        (None, Some(stock)) => good("hook", format!("saves by {} can be steered", stock.display())),
+        (trouble, _) => Finding {
+            what: "hook",
+            state: Health::Limited,
+            found: trouble.unwrap_or_default(),
+            advice: Some(
+                "migrations cannot be steered: install xenmig-save-helper and \
+                 libxenmig_precopy.so, built for this Xen, beside xenmig"
+                    .into(),
+            ),
+        },
     }
 }
 

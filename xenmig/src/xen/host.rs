@@ -134,7 +134,11 @@ impl XenHost {
             Err(error) if error.kind() == Kind::NoSuchDomain => false,
             Err(error) => return Err(error),
         };
-        let what = if !same {
+        let cap = note.cap.filter(|_| same);
+        if let Some(cap) = cap {
+            self.control.set_cap(id, cap)?;
+        }
+        let log = if !same {
             "the domain that a killed xenmig sampled has gone"
         } else if self.guard()?.clean_up(id)? {
             "switched off the dirty log that a killed xenmig had left on"
@@ -142,7 +146,12 @@ impl XenHost {
             "a save runs and has taken over the dirty log that a killed xenmig had left on"
         };
         lease.clear();
-        Ok(Some(Recovered { domid: id, what: what.to_owned(), clean: true }))
+        let what = match cap {
+            None => log.to_owned(),
+            Some(0) => format!("took away the cap of a killed save; {log}"),
+            Some(cap) => format!("set the cap back to {cap} %; {log}"),
+        };
+        Ok(Some(Recovered { domid: id, what, clean: true }))
     }
 }
 

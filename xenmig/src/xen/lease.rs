@@ -1,8 +1,8 @@
 //! One xenmig process at a time per domain, and a note that outlives a killed one.
 //!
-//! Each domain has a file in the run directory. Whoever holds its lock may use the dirty log; what
-//! is written in it says that the log is on. A file with a note and no lock is what a killed
-//! process left.
+//! Each domain has a file in the run directory. Whoever holds its lock may use the dirty log or
+//! lower the cap; what is written in it says that the log is on, and what the cap was. A file with
+//! a note and no lock is what a killed process left.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -15,13 +15,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Result};
 use crate::host::DomId;
 
-/// What is written while the log is on.
+/// What is written while the log is on or the cap lowered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
     /// The domain's identity: a later domain with the same number is another one.
     pub uuid: String,
-    /// The process that switched the log on.
+    /// The process that switched the log on or lowered the cap.
     pub pid: u32,
+    /// The cap to set back to; `None` when it was not changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<u16>,
 }
 
 /// The lock on one domain. Released when dropped; the note stays unless it was cleared.
@@ -54,7 +57,7 @@ impl Lease {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { file, path }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(Error::new(Kind::Busy, format!("another xenmig samples domain {id}"))
+                Err(Error::new(Kind::Busy, format!("another xenmig holds domain {id}"))
                     .hint("wait until it is done"))
             }
             Err(cause) => Err(Error::file(&path, "lock", cause.into())),
@@ -70,17 +73,17 @@ impl Lease {
             return Ok(None);
         }
         // A torn note still says that the log may be on; of which domain the name tells.
-        let torn = Note { uuid: String::new(), pid: 0 };
+        let torn = Note { uuid: String::new(), pid: 0, cap: None };
         Ok(Some(serde_json::from_str(&text).unwrap_or(torn)))
     }
 
-    /// Notes that the log is about to be switched on.
+    /// Notes that the log is about to be switched on, or the cap lowered.
     pub(super) fn write(&mut self, note: &Note) -> Result<()> {
         let text = serde_json::to_vec(note).unwrap_or_default();
         self.replace(&text).map_err(|cause| Error::file(&self.path, "write", cause))
     }
 
-    /// Notes that the log is off.
+    /// Notes that the log is off and the cap as it was.
     pub(super) fn clear(&mut self) {
         if let Err(cause) = self.replace(&[]) {
             log::warn!("cannot clear {}: {cause}", self.path.display());
@@ -116,7 +119,7 @@ mod tests {
     const ID: DomId = DomId(7);
 
     fn note() -> Note {
-        Note { uuid: "a".into(), pid: 42 }
+        Note { uuid: "a".into(), pid: 42, cap: None }
     }
 
     #[test]
@@ -141,6 +144,17 @@ mod tests {
         lease.clear();
         assert_eq!(lease.note().unwrap(), None);
         assert_eq!(known(dir.path()).unwrap(), [ID]);
+    }
+
+    #[test]
+    fn a_note_tells_the_cap_and_one_without_is_still_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lease = Lease::take(dir.path(), ID).unwrap();
+        let capped = Note { cap: Some(0), ..note() };
+        lease.write(&capped).unwrap();
+        assert_eq!(lease.note().unwrap(), Some(capped));
+        fs::write(dir.path().join("domain-7"), r#"{"uuid":"a","pid":42}"#).unwrap();
+        assert_eq!(lease.note().unwrap(), Some(note()));
     }
 
     #[test]

@@ -11,9 +11,12 @@
 //! | `log_dirty` | the dirty log as a guard that cannot be had without a save guard |
 //! | `save_guard`, `process` | holding saves back, and recognising them |
 //! | `lease` | the lock and the note that survive a crash; what `recover` reads |
+//! | `cap` | the scheduler's cap of a domain, lowered and restored |
+//! | `saving` | what the hook may do to the domain that its own process saves |
 //! | `findings` | what `doctor` looks at |
 
 mod buffer;
+mod cap;
 mod control;
 mod cpu;
 mod domain;
@@ -26,12 +29,14 @@ mod log_dirty;
 mod logger;
 mod process;
 mod save_guard;
+mod saving;
 mod setup;
 mod store;
 
 pub use host::{Options, XenHost};
 pub use log_dirty::LogDirty;
 pub use save_guard::{SaveGuard, save_helpers};
+pub use saving::Saving;
 
 /// Version of Xen's libraries this program was built against; `none` without Xen's packages.
 pub const BUILT_FOR: &str = xen_sys::BUILT_FOR;

@@ -1,0 +1,99 @@
+//! The machine that a save really runs on: hypercalls, the caller, signals, the stream, time.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl};
+use xenmig::Result;
+use xenmig::migrate::hook::Event;
+use xenmig::xen::Saving;
+
+use crate::driver::Machine;
+use crate::signals::Held;
+use crate::telemetry::Telemetry;
+
+/// Longest stretch of a wait between two looks at who wants something.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// A save in this process.
+pub struct Live {
+    pub saving: Saving,
+    pub telemetry: Telemetry,
+    pub signals: Held,
+    /// Where the save writes to.
+    pub stream: BorrowedFd<'static>,
+    pub begun: Instant,
+}
+
+impl Live {
+    /// Why the save should be given up; `None` when it should not.
+    fn wish(&mut self) -> Option<String> {
+        if self.telemetry.caller.as_mut().is_some_and(|caller| caller.aborts()) {
+            return Some("its caller asks for it".to_owned());
+        }
+        if let Some(signal) = self.signals.came() {
+            return Some(format!("{signal} came"));
+        }
+        // libxl's own wish: on SIGTERM, its helper puts something in the stream's place that
+        // cannot be written to.
+        let writable = |flags: OFlags| flags.intersects(OFlags::WRONLY | OFlags::RDWR);
+        if !fcntl_getfl(self.stream).is_ok_and(writable) {
+            return Some("libxl asks for it".to_owned());
+        }
+        let mut stream = [PollFd::from_borrowed_fd(self.stream, PollFlags::empty())];
+        let broken = poll(&mut stream, Some(&Timespec::default())).is_ok_and(|n| n > 0);
+        broken.then(|| "nobody reads its stream any more".to_owned())
+    }
+
+    /// Sleeps, but no longer than until somebody may want something.
+    fn doze(&self, time: Duration) {
+        let mut watched = vec![
+            PollFd::from_borrowed_fd(self.stream, PollFlags::empty()),
+            PollFd::from_borrowed_fd(self.signals.queue(), PollFlags::IN),
+        ];
+        let words = self.telemetry.caller.as_ref().and_then(|caller| caller.words());
+        watched.extend(words.map(|words| PollFd::from_borrowed_fd(words, PollFlags::IN)));
+        let time = Timespec::try_from(time).unwrap_or_default();
+        // Whatever ends it early shows in the look that follows.
+        let _ = poll(&mut watched, Some(&time));
+    }
+}
+
+impl Machine for Live {
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn pending(&mut self) -> Result<u64> {
+        self.saving.pending().map(|pages| pages.0)
+    }
+
+    fn last_set(&mut self) -> Result<u64> {
+        self.saving.last_set().map(|pages| pages.0)
+    }
+
+    fn cap(&mut self, per_cent: u32) -> Result<u16> {
+        self.saving.cap(per_cent)
+    }
+
+    fn uncap(&mut self) -> Result<bool> {
+        self.saving.uncap()
+    }
+
+    fn rest(&mut self, time: Duration) -> Option<String> {
+        let begun = Instant::now();
+        loop {
+            let wish = self.wish();
+            let left = time.saturating_sub(begun.elapsed());
+            if wish.is_some() || left.is_zero() {
+                return wish;
+            }
+            self.doze(left.min(SLICE));
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        self.telemetry.tell(event);
+    }
+}

@@ -1,0 +1,124 @@
+//! A domain's cap, which limits its vCPUs' time together: read, lowered for a while, restored.
+//!
+//! The schedulers credit2 and credit have one. Each answers for its own domains only, with EINVAL
+//! for others (`sched_adjust` in xen/common/sched/core.c), so both are asked.
+
+use std::path::Path;
+
+use xen_sys as sys;
+
+use super::control::{Control, errno};
+use super::gate::on;
+use super::lease::{Lease, Note};
+use crate::error::{Error, Kind, Result};
+use crate::host::{DomId, Domain};
+
+impl Control {
+    /// The domain's cap in per cent of a physical CPU; 0 is none.
+    pub(super) fn cap(&self, id: DomId) -> Result<u16> {
+        let mut credit2 = sys::xen_domctl_sched_credit2::default();
+        // SAFETY: the call fills the one structure it is given.
+        let returned = unsafe {
+            sys::xc_sched_credit2_domain_get(self.raw(), u32::from(id.0), &raw mut credit2)
+        };
+        if returned == 0 {
+            return Ok(credit2.cap);
+        }
+        let mut credit = sys::xen_domctl_sched_credit::default();
+        // SAFETY: as above.
+        let returned = unsafe {
+            sys::xc_sched_credit_domain_get(self.raw(), u32::from(id.0), &raw mut credit)
+        };
+        if returned == 0 { Ok(credit.cap) } else { Err(refused(id, "read the cap")) }
+    }
+
+    /// Sets the domain's cap. Its weight stays.
+    pub(super) fn set_cap(&self, id: DomId, cap: u16) -> Result<()> {
+        // Both schedulers take a weight of 0 for "as it is".
+        let mut credit2 = sys::xen_domctl_sched_credit2 { weight: 0, cap };
+        // SAFETY: the call reads the one structure it is given.
+        let returned = unsafe {
+            sys::xc_sched_credit2_domain_set(self.raw(), u32::from(id.0), &raw mut credit2)
+        };
+        if returned == 0 {
+            return Ok(());
+        }
+        let mut credit = sys::xen_domctl_sched_credit { weight: 0, cap };
+        // SAFETY: as above.
+        let returned = unsafe {
+            sys::xc_sched_credit_domain_set(self.raw(), u32::from(id.0), &raw mut credit)
+        };
+        if returned == 0 { Ok(()) } else { Err(refused(id, "set the cap")) }
+    }
+}
+
+fn refused(id: DomId, what: &'static str) -> Error {
+    let errno = errno();
+    match errno.raw_os_error() {
+        Some(libc::EINVAL) => {
+            Error::new(Kind::Unsupported, format!("cannot {what} of domain {id}"))
+                .because("its scheduler is neither credit2 nor credit")
+        }
+        _ => on(id, what).failed(errno),
+    }
+}
+
+/// A cap that was lowered, and the note that outlives this process if it is killed.
+pub(super) struct Lowered {
+    before: u16,
+    lease: Lease,
+}
+
+impl Lowered {
+    /// Notes in `directory` what the cap of `domain` is, before anybody changes it.
+    pub(super) fn note(control: &Control, domain: &Domain, directory: &Path) -> Result<Self> {
+        let mut lease = Lease::take(directory, domain.id)?;
+        let uuid = domain.uuid.to_string();
+        // What a killed process noted is the cap as its owner set it; what holds now is not.
+        let noted = lease.note()?.filter(|note| note.uuid == uuid).and_then(|note| note.cap);
+        let before = noted.map_or_else(|| control.cap(domain.id), Ok)?;
+        lease.write(&Note { uuid, pid: std::process::id(), cap: Some(before) })?;
+        Ok(Self { before, lease })
+    }
+
+    /// `cap`, or what the domain had before where that is less; a cap of 0 is none.
+    pub(super) fn at_most(&self, cap: u32) -> u16 {
+        let cap = u16::try_from(cap).unwrap_or(u16::MAX);
+        match (cap, self.before) {
+            (0, before) => before,
+            (cap, 0) => cap,
+            (cap, before) => cap.min(before),
+        }
+    }
+
+    /// Sets the cap back, and then takes the note away.
+    pub(super) fn restore(&mut self, control: &Control, id: DomId) -> Result<()> {
+        match control.set_cap(id, self.before) {
+            Err(error) if error.kind() != Kind::NoSuchDomain => Err(error),
+            _ => {
+                self.lease.clear();
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_never_gets_more_than_it_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let lowered = |before| {
+            let lease = Lease::take(dir.path(), DomId(7)).unwrap();
+            Lowered { before, lease }
+        };
+        assert_eq!(lowered(0).at_most(50), 50);
+        assert_eq!(lowered(0).at_most(0), 0);
+        assert_eq!(lowered(40).at_most(50), 40);
+        assert_eq!(lowered(40).at_most(20), 20);
+        assert_eq!(lowered(40).at_most(0), 40);
+        assert_eq!(lowered(0).at_most(1_000_000), u16::MAX);
+    }
+}

@@ -1,0 +1,118 @@
+//! The domain that this very process saves: what the hook in the save helper may do to it.
+//!
+//! Between the save's own calls a PEEK by the same thread is safe; from another process it never
+//! is. So this is not a [`super::LogDirty`], and needs no guard.
+
+use std::mem::ManuallyDrop;
+use std::path::PathBuf;
+use std::ptr::NonNull;
+
+use xen_sys as sys;
+
+use super::cap::Lowered;
+use super::control::Control;
+use super::domain;
+use super::store::Store;
+use crate::error::{Error, Kind, Result};
+use crate::host::{DomId, Domain};
+use crate::units::Pages;
+
+/// A domain in the hands of `xc_domain_save`. A cap that was set is restored when this is dropped.
+pub struct Saving {
+    /// The save's own handle, which it closes.
+    control: ManuallyDrop<Control>,
+    domain: Domain,
+    run_directory: PathBuf,
+    lowered: Option<Lowered>,
+}
+
+impl Saving {
+    /// Looks at domain `id`. Notes about its cap go to `run_directory`.
+    ///
+    /// # Errors
+    /// [`Kind::NoXen`] when this was built without Xen or `handle` is null, [`Kind::NoSuchDomain`],
+    /// or as hypervisor and xenstore say.
+    ///
+    /// # Safety
+    /// `handle` is null, or stays open as long as this lives; and it belongs to the Xen this was
+    /// built for ([`super::BUILT_FOR`]), whose libraries this process has loaded.
+    pub unsafe fn new(
+        handle: *mut sys::xc_interface,
+        id: DomId,
+        run_directory: PathBuf,
+    ) -> Result<Self> {
+        let handle = NonNull::new(handle).filter(|_| sys::LINKED).ok_or_else(|| {
+            Error::new(Kind::NoXen, "there is no Xen, or this was built without its libraries")
+        })?;
+        let control = Control::lent(handle);
+        let domain = domain::one(&control, &Store::open()?, id)?;
+        Ok(Self { control, domain, run_directory, lowered: None })
+    }
+
+    /// The domain, as it was when its save began.
+    #[must_use]
+    pub const fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Counts the pages dirtied since the save last cleaned the log; changes nothing.
+    ///
+    /// # Errors
+    /// As the hypervisor says.
+    pub fn pending(&self) -> Result<Pages> {
+        self.control.log_peek(self.domain.id).map(|stats| Pages(stats.dirty))
+    }
+
+    /// Counts what the save sends last, now that the domain is suspended. Deferred pages of PV
+    /// guests are not among them.
+    ///
+    /// # Errors
+    /// As the hypervisor says.
+    pub fn last_set(&self) -> Result<Pages> {
+        self.control.log_peek_final(self.domain.id).map(|stats| Pages(stats.dirty))
+    }
+
+    /// Whether this domain's scheduler knows caps.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] when it does not, or as the hypervisor says.
+    pub fn can_be_capped(&self) -> Result<()> {
+        self.control.cap(self.domain.id).map(drop)
+    }
+
+    /// Lets the domain's vCPUs have at most so many per cent of a physical CPU together, and never
+    /// more than before the save; 0 is as before. Gives the cap that holds now.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when another xenmig holds the domain's note, [`Kind::Unsupported`] as
+    /// [`Saving::can_be_capped`], [`Kind::Io`] or [`Kind::Permission`] when nothing can be noted;
+    /// then the cap is as it was.
+    pub fn cap(&mut self, per_cent: u32) -> Result<u16> {
+        let noted = match self.lowered.take() {
+            Some(noted) => noted,
+            None => Lowered::note(&self.control, &self.domain, &self.run_directory)?,
+        };
+        let noted = self.lowered.insert(noted);
+        let cap = noted.at_most(per_cent);
+        self.control.set_cap(self.domain.id, cap).map(|()| cap)
+    }
+
+    /// Sets the cap back to what it was before the save. Says whether there was one to set back.
+    ///
+    /// # Errors
+    /// As the hypervisor says; the note stays then, for `xenmig recover`.
+    pub fn uncap(&mut self) -> Result<bool> {
+        match self.lowered.take() {
+            Some(mut lowered) => lowered.restore(&self.control, self.domain.id).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        if let Err(error) = self.uncap() {
+            log::error!("{error}; `xenmig recover` tries again");
+        }
+    }
+}
