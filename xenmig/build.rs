@@ -1,5 +1,6 @@
 //! Hands on which Xen the bindings were built for, as the cfgs that xen-sys
-//! has: `xen_linked`, and `xen_ge_4_N` for "4.N or later".
+//! has: `xen_linked`, and `xen_ge_4_N` for "4.N or later". xenmig-precopy uses
+//! this script too.
 
 use std::env;
 use std::ops::RangeInclusive;
@@ -7,8 +8,6 @@ use std::ops::RangeInclusive;
 const KNOWN_MINORS: RangeInclusive<u32> = 15..=20;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
-
     println!("cargo::rustc-check-cfg=cfg(xen_linked)");
     if env::var("DEP_XENCTRL_LINKED").is_ok_and(|linked| linked == "1") {
         println!("cargo::rustc-cfg=xen_linked");

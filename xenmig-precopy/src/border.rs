@@ -18,8 +18,10 @@ use xenmig::xen::{BUILT_FOR, Options, Saving};
 use xenmig::{Error, Kind, Result};
 
 use crate::driver::{Answer, Told, stock};
-use crate::report;
 use crate::session::{self, Session};
+use crate::{holding, report};
+
+mod dirty_log;
 
 /// What the callbacks need of a session.
 trait Steer: Send {
@@ -129,6 +131,9 @@ pub unsafe extern "C" fn xc_domain_save(
         // the session is gone then.
         let written = unsafe { BorrowedFd::borrow_raw(stream) };
         let id = u16::try_from(domid).map_err(|_| Error::new(Kind::Usage, "no domid"))?;
+        if dirty_log::is_in_the_way() {
+            holding::begin(domid);
+        }
         session::begin(id, written, || {
             fits(real)?;
             let notes: PathBuf = Options::default().run_directory;
@@ -139,6 +144,7 @@ pub unsafe extern "C" fn xc_domain_save(
     });
     // Why not, has been said: by the session, or by the panic.
     let Ok(Ok(session)) = begun else {
+        holding::end();
         return save(callbacks);
     };
     *steered() = Some(Steered { session: Box::new(session), suspend: ours.suspend });
@@ -148,6 +154,7 @@ pub unsafe extern "C" fn xc_domain_save(
     let result = save(&raw mut ours);
     let errno = Errno::last();
     with_session(|session| session.end(result));
+    holding::end();
     let ended = steered().take();
     let _ = catch_unwind(AssertUnwindSafe(|| drop(ended)));
     errno.set();

@@ -185,6 +185,7 @@ mod tests {
             bandwidth_bytes_per_s: None,
             costs: Default::default(),
             finish_spread_s: 0.0,
+            steady: false,
             telemetry: None,
         };
         (&theirs).write_all(&line(&settings).unwrap()).unwrap();

@@ -13,8 +13,11 @@ use xenmig::{Error, Kind, Result};
 pub trait Machine {
     /// Since the save began.
     fn now(&self) -> Duration;
-    /// Pages dirtied since the last CLEAN.
-    fn pending(&mut self) -> Result<u64>;
+    /// Pages that are dirty.
+    fn pending(&mut self) -> Result<Dirty>;
+    /// The next round is to have at most so many pages; the others are held back, if that is
+    /// possible here.
+    fn hold_back(&mut self, most: u64);
     /// Pages of the last set, now that the guest is suspended.
     fn last_set(&mut self) -> Result<u64>;
     /// Lets the guest have at most so many per cent of a physical CPU. Gives what it has now.
@@ -27,12 +30,25 @@ pub trait Machine {
     fn tell(&mut self, event: &Event);
 }
 
+/// How many pages are dirty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dirty {
+    /// What would be sent if the guest were suspended now.
+    pub all: u64,
+    /// Those dirtied since the last CLEAN.
+    pub fresh: u64,
+}
+
 /// A policy that explains itself.
 pub trait Policy: PrecopyPolicy {
     /// Why it decided as it did.
     fn why(&self) -> Why;
     /// Downtime if the guest were suspended with so many pages dirty.
     fn downtime_s(&self, pending: f64) -> Option<f64>;
+    /// The same, as it is to be expected.
+    fn expected_downtime_s(&self, pending: f64) -> Option<f64>;
+    /// The bandwidth as it was seen.
+    fn bandwidth(&self) -> Option<f64>;
 }
 
 impl Policy for Controller {
@@ -42,6 +58,14 @@ impl Policy for Controller {
 
     fn downtime_s(&self, pending: f64) -> Option<f64> {
         self.downtime_s(pending)
+    }
+
+    fn expected_downtime_s(&self, pending: f64) -> Option<f64> {
+        self.expected_downtime_s(pending)
+    }
+
+    fn bandwidth(&self) -> Option<f64> {
+        self.bandwidth().map(|rate| rate.get())
     }
 }
 
@@ -79,22 +103,13 @@ pub struct Driver<M, P> {
     guest: Guest,
     sending: Option<(Load, Duration)>,
     last_send: Duration,
-    bandwidth: Option<f64>,
     stock: bool,
 }
 
 impl<M: Machine, P: Policy> Driver<M, P> {
     /// Steers a save of `guest` by `policy`.
     pub const fn new(machine: M, policy: P, guest: Guest) -> Self {
-        Self {
-            machine,
-            policy,
-            guest,
-            sending: None,
-            last_send: Duration::ZERO,
-            bandwidth: None,
-            stock: false,
-        }
+        Self { machine, policy, guest, sending: None, last_send: Duration::ZERO, stock: false }
     }
 
     /// What Xen is to do. From the first fault on, what the stock policy says.
@@ -165,11 +180,13 @@ impl<M: Machine, P: Policy> Driver<M, P> {
     fn before_send(&mut self, told: &Told, dirty: u64) -> Answer {
         let load =
             if told.iteration == 0 { self.guest.everything() } else { Load::dirtied(dirty as f64) };
-        let stats = self.stats(told, dirty);
+        let stats = self.stats(told, Dirty { all: dirty, fresh: 0 });
         let answer = match self.policy.decide(&stats) {
             Decision::StopAndCopy => Answer::StopAndCopy,
             Decision::Abort => Answer::Abort,
-            Decision::Continue | Decision::Wait(_) | Decision::Throttle(_) => Answer::Continue,
+            Decision::Continue | Decision::Part(_) | Decision::Wait(_) | Decision::Throttle(_) => {
+                Answer::Continue
+            }
         };
         let (t, pages) = (self.t(), load.pages as u64);
         self.machine.tell(&Event::Send { t, round: told.iteration, pages });
@@ -181,7 +198,7 @@ impl<M: Machine, P: Policy> Driver<M, P> {
         let ended = self.machine.now();
         let mut pending = self.machine.pending()?;
         if let Some((load, since)) = self.sending.take() {
-            self.sent(told, &load, since..ended, pending);
+            self.sent(told, &load, since..ended, pending.all);
         }
         let mut caps = 0;
         let mut reason = self.machine.rest(Duration::ZERO);
@@ -190,11 +207,15 @@ impl<M: Machine, P: Policy> Driver<M, P> {
                 return Ok(self.give_up(why));
             }
             let decision = self.policy.decide(&self.stats(told, pending));
-            self.tell_decision(decision, pending);
+            self.tell_decision(decision, pending.all);
             reason = match decision {
                 Decision::Continue => return Ok(Answer::Continue),
+                Decision::Part(most) => {
+                    self.machine.hold_back(most);
+                    return Ok(Answer::Continue);
+                }
                 Decision::StopAndCopy => return Ok(Answer::StopAndCopy),
-                Decision::Abort => return Ok(self.cannot_keep(pending)),
+                Decision::Abort => return Ok(self.cannot_keep(pending.all)),
                 Decision::Wait(time) => {
                     caps = 0;
                     self.machine.rest(time.max(LEAST_WAIT))
@@ -219,9 +240,6 @@ impl<M: Machine, P: Policy> Driver<M, P> {
         let (pages, holes) = Format::XEN.bytes(load);
         self.last_send = time.end - time.start;
         let s = self.last_send.as_secs_f64();
-        if load.pages > 0.0 && s > 0.0 {
-            self.bandwidth = Some(pages / s);
-        }
         let event = Event::Sent {
             t: time.end.as_secs_f64(),
             round: told.iteration.saturating_sub(1),
@@ -240,7 +258,8 @@ impl<M: Machine, P: Policy> Driver<M, P> {
             decision: name(decision).to_owned(),
             why: self.policy.why(),
             downtime_s: self.policy.downtime_s(pending as f64),
-            bandwidth_bytes_per_s: self.bandwidth,
+            expected_downtime_s: self.policy.expected_downtime_s(pending as f64),
+            bandwidth_bytes_per_s: self.policy.bandwidth(),
         };
         self.machine.tell(&event);
     }
@@ -264,12 +283,13 @@ impl<M: Machine, P: Policy> Driver<M, P> {
         Answer::Abort
     }
 
-    fn stats(&self, told: &Told, pending: u64) -> PrecopyStats {
+    fn stats(&self, told: &Told, dirty: Dirty) -> PrecopyStats {
         PrecopyStats {
             iteration: told.iteration,
             total_written: told.total_written as f64,
             dirty_count: told.dirty.map(|dirty| dirty as f64),
-            pending: pending as f64,
+            pending: dirty.all as f64,
+            fresh: dirty.fresh as f64,
             elapsed: self.machine.now(),
             last_send: self.last_send,
         }
@@ -287,6 +307,7 @@ pub fn stock(told: &Told) -> Answer {
         total_written: told.total_written as f64,
         dirty_count: told.dirty.map(|dirty| dirty as f64),
         pending: 0.0,
+        fresh: 0.0,
         elapsed: Duration::ZERO,
         last_send: Duration::ZERO,
     };
@@ -299,6 +320,7 @@ pub fn stock(told: &Told) -> Answer {
 const fn name(decision: Decision) -> &'static str {
     match decision {
         Decision::Continue => "continue",
+        Decision::Part(_) => "part",
         Decision::StopAndCopy => "stop_and_copy",
         Decision::Abort => "abort",
         Decision::Wait(_) => "wait",

@@ -11,6 +11,7 @@
 //! | `border` | the C border, with all `unsafe` |
 //! | `session` | one steered save: settings, and from the callbacks to the driver |
 //! | `driver` | what a policy's decisions mean, over a trait: the part that tests run |
+//! | `holding` | pages that a round leaves for a later one |
 //! | `machine` | that trait on the real thing: hypercalls, the caller, signals, time |
 //! | `caller` | the socket to whoever started the save |
 //! | `telemetry` | where events go: the caller and a file |
@@ -21,6 +22,7 @@
 mod border;
 mod caller;
 mod driver;
+mod holding;
 mod machine;
 mod report;
 mod session;

@@ -9,7 +9,8 @@ use xenmig::Result;
 use xenmig::migrate::hook::Event;
 use xenmig::xen::Saving;
 
-use crate::driver::Machine;
+use crate::driver::{Dirty, Machine};
+use crate::holding;
 use crate::signals::Held;
 use crate::telemetry::Telemetry;
 
@@ -65,12 +66,28 @@ impl Machine for Live {
         self.begun.elapsed()
     }
 
-    fn pending(&mut self) -> Result<u64> {
-        self.saving.pending().map(|pages| pages.0)
+    fn pending(&mut self) -> Result<Dirty> {
+        if holding::unlimit() {
+            log::warn!("the save's own calls cannot be reached: no pages are held back");
+        }
+        let Some(mut fresh) = holding::room() else {
+            let all = self.saving.pending()?.0;
+            return Ok(Dirty { all, fresh: all });
+        };
+        let count = self.saving.dirty_set(&mut fresh, false)?;
+        Ok(Dirty { all: holding::with(&fresh), fresh: count.0 })
+    }
+
+    fn hold_back(&mut self, most: u64) {
+        holding::limit(most);
     }
 
     fn last_set(&mut self) -> Result<u64> {
-        self.saving.last_set().map(|pages| pages.0)
+        let Some(mut fresh) = holding::room() else {
+            return self.saving.last_set().map(|pages| pages.0);
+        };
+        self.saving.dirty_set(&mut fresh, true)?;
+        Ok(holding::with(&fresh))
     }
 
     fn cap(&mut self, per_cent: u32) -> Result<u16> {

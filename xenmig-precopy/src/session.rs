@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use rustix::time::{ClockId, clock_gettime};
 use xenmig::config::{Config, DEFAULT_FILE};
+use xenmig::host::GuestType;
 use xenmig::migrate::hook::{Event, Hello, SOCKET_VARIABLE, Settings};
 use xenmig::migrate::settings::{CONFIG_VARIABLE, Overrides, TELEMETRY_VARIABLE, learn};
 use xenmig::model::Guest;
@@ -15,6 +16,7 @@ use xenmig::{Error, Kind, Result};
 
 use crate::caller::Caller;
 use crate::driver::{Driver, Machine};
+use crate::holding;
 use crate::machine::Live;
 use crate::signals::Held;
 use crate::telemetry::Telemetry;
@@ -84,7 +86,9 @@ fn prepare(
         settings.steering.on_miss = OnMiss::Abort;
     }
     let guest = Guest::from(domain);
-    let controller = settings.controller(guest)?;
+    // PV guests have pages that are no plain memory, and never were tried.
+    let holds_back = domain.guest_type != GuestType::Pv && holding::is_possible();
+    let controller = settings.controller(domain, holds_back)?;
     Ok((saving, controller, guest))
 }
 

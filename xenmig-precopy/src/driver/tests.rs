@@ -14,6 +14,7 @@ struct Fake {
     broken: bool,
     cap: Option<u16>,
     uncapped: bool,
+    most: Option<u64>,
     stop_after: Option<Duration>,
     told: Vec<Event>,
 }
@@ -23,12 +24,16 @@ impl Machine for Fake {
         self.now
     }
 
-    fn pending(&mut self) -> Result<u64> {
+    fn pending(&mut self) -> Result<Dirty> {
         self.now += Duration::from_millis(1);
         if self.broken {
             return Err(Error::new(Kind::Internal, "no PEEK"));
         }
-        Ok(self.pending)
+        Ok(Dirty { all: self.pending, fresh: self.pending / 2 })
+    }
+
+    fn hold_back(&mut self, most: u64) {
+        self.most = Some(most);
     }
 
     fn last_set(&mut self) -> Result<u64> {
@@ -79,6 +84,14 @@ impl Policy for Script {
     fn downtime_s(&self, pending: f64) -> Option<f64> {
         Some(pending / 1000.0)
     }
+
+    fn expected_downtime_s(&self, pending: f64) -> Option<f64> {
+        Some(pending / 2000.0)
+    }
+
+    fn bandwidth(&self) -> Option<f64> {
+        Some(1e6)
+    }
 }
 
 fn driver(script: &[Decision]) -> Driver<Fake, Script> {
@@ -100,6 +113,15 @@ fn first(driver: &mut Driver<Fake, Script>) -> Answer {
     assert_eq!(driver.decide(&before(0, 1500)), Answer::Continue);
     driver.machine.now += Duration::from_secs(1);
     driver.decide(&after(1))
+}
+
+#[test]
+fn a_part_is_a_round_whose_rest_is_held_back() {
+    let mut driver = driver(&[Decision::Part(120)]);
+    assert_eq!(first(&mut driver), Answer::Continue);
+    assert_eq!((driver.machine.most, decisions(&driver)), (Some(120), vec!["part"]));
+    let stats = driver.policy.1.last().unwrap();
+    assert_eq!((stats.pending, stats.fresh), (200.0, 100.0));
 }
 
 fn decisions(driver: &Driver<Fake, Script>) -> Vec<&str> {

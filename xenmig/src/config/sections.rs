@@ -139,6 +139,7 @@ impl CostsSection {
 pub(super) struct SteerSection {
     on_miss: Option<OnMiss>,
     cap_floor: Option<Share>,
+    hold_back: Option<bool>,
     max_wait: Option<Time>,
 }
 
@@ -146,6 +147,7 @@ impl SteerSection {
     pub(super) fn apply(&self, steering: &mut Steering) {
         set(&mut steering.on_miss, self.on_miss, |on_miss| on_miss);
         set(&mut steering.cap_floor, self.cap_floor, |share| (share.0 * 100.0).ceil() as u32);
+        set(&mut steering.hold_back, self.hold_back, |yes| yes);
         set(&mut steering.max_wait, self.max_wait, |time| time.0);
     }
 }

@@ -45,6 +45,9 @@ pub struct Settings {
     pub costs: Costs,
     /// See [`crate::policy::precopy::Known::finish_spread`].
     pub finish_spread_s: f64,
+    /// See [`crate::policy::precopy::Known::steady`].
+    #[serde(default)]
+    pub steady: bool,
     /// Also write the events to this file.
     pub telemetry: Option<PathBuf>,
 }
@@ -92,13 +95,16 @@ pub enum Event {
         t: f64,
         /// Pages dirty now.
         pending: u64,
-        /// `continue`, `stop_and_copy`, `abort`, `wait` or `throttle`.
+        /// `continue`, `part`, `stop_and_copy`, `abort`, `wait` or `throttle`.
         decision: String,
         /// Why.
         why: Why,
         /// Downtime if the guest were suspended now, upper quantile; `None` before a bandwidth is
         /// known.
         downtime_s: Option<f64>,
+        /// The same as it is to be expected.
+        #[serde(default)]
+        expected_downtime_s: Option<f64>,
         /// Bandwidth as measured so far.
         bandwidth_bytes_per_s: Option<f64>,
     },

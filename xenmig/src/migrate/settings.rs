@@ -8,6 +8,7 @@ use super::hook::Settings;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::history::{Calibration, OutcomeRecord, OutcomeStore, calibrate};
+use crate::host::Domain;
 use crate::model::{Costs, Guest};
 use crate::policy::Budget;
 use crate::policy::precopy::{Controller, Known, OnMiss};
@@ -155,15 +156,16 @@ impl Settings {
             bandwidth_bytes_per_s: bandwidth.map(BytesPerSecond::get),
             costs: configured.costs.over(costs),
             finish_spread_s: learnt.map_or(0.0, |learnt| learnt.finish_spread.as_secs_f64()),
+            steady: false,
             telemetry: overrides.telemetry,
         }
     }
 
-    /// The controller that keeps them for `guest`.
+    /// The controller that keeps them for `domain`, in a driver that can hold pages back or not.
     ///
     /// # Errors
     /// [`Kind::Data`] when a number is none that a limit or a cost can have.
-    pub fn controller(&self, guest: Guest) -> Result<Controller> {
+    pub fn controller(&self, domain: &Domain, holds_back: bool) -> Result<Controller> {
         let time = |name: &str, seconds: f64| {
             Duration::try_from_secs_f64(seconds).map_err(|cause| {
                 Error::new(Kind::Data, format!("{name} is {seconds}")).because(cause)
@@ -180,7 +182,10 @@ impl Settings {
             bytes: self.bytes.map(Bytes),
         };
         let known = Known {
-            guest,
+            guest: Guest::from(domain),
+            holds_back: holds_back && self.steering.hold_back,
+            steady: self.steady,
+            cpu_percent: domain.vcpus.saturating_mul(100),
             bandwidth: bandwidth.transpose()?,
             costs: self.costs,
             finish_spread: time("finish_spread_s", self.finish_spread_s)?,
@@ -194,7 +199,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::units::Pages;
+    use crate::host::Host;
+    use crate::sim::SimHost;
 
     fn read(set: &[(&str, &str)]) -> Result<Overrides> {
         Overrides::read(|name| {
@@ -262,16 +268,17 @@ mod tests {
 
     #[test]
     fn settings_that_no_budget_can_have_are_refused() {
-        let guest = Guest::new(Pages(1000), Pages(1000));
+        let host = SimHost::builtin();
+        let domain = host.find("web").unwrap();
         let good = Settings::resolve(&config(), "web", None, Overrides::default());
-        assert!(good.controller(guest).is_ok());
+        assert!(good.controller(&domain, true).is_ok());
         for bad in [
             Settings { downtime_s: Some(-1.0), ..good.clone() },
             Settings { total_s: Some(f64::NAN), ..good.clone() },
             Settings { finish_spread_s: f64::INFINITY, ..good.clone() },
             Settings { bandwidth_bytes_per_s: Some(0.0), ..good },
         ] {
-            assert_eq!(bad.controller(guest).unwrap_err().kind(), Kind::Data, "{bad:?}");
+            assert_eq!(bad.controller(&domain, true).unwrap_err().kind(), Kind::Data, "{bad:?}");
         }
     }
 
@@ -285,6 +292,7 @@ mod tests {
             target: String::new(),
             populated_pages: 1,
             p2m_pages: 1,
+            sender_share: None,
             start_s: 0.0,
             rounds: Vec::new(),
             suspend_request_s: 0.0,

@@ -224,6 +224,16 @@ impl Control {
         self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_PEEK, 0, Some(into))
     }
 
+    /// The same as [`Control::log_peek_final`] counts them.
+    pub(super) fn log_peek_bitmap_final(
+        &self,
+        id: DomId,
+        into: &mut PageBuffer<'_>,
+    ) -> Result<LogStats> {
+        let mode = sys::XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL;
+        self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_PEEK, mode, Some(into))
+    }
+
     /// Resets the count of dirtied pages.
     pub(super) fn log_reset_count(&self, id: DomId) -> Result<LogStats> {
         self.log_read(id, sys::XEN_DOMCTL_SHADOW_OP_CLEAN, 0, None)

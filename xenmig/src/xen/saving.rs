@@ -9,10 +9,12 @@ use std::ptr::NonNull;
 
 use xen_sys as sys;
 
+use super::buffer::PageBuffer;
 use super::cap::Lowered;
 use super::control::Control;
 use super::domain;
 use super::store::Store;
+use crate::dirty::Bitmap;
 use crate::error::{Error, Kind, Result};
 use crate::host::{DomId, Domain};
 use crate::units::Pages;
@@ -70,6 +72,23 @@ impl Saving {
     /// As the hypervisor says.
     pub fn last_set(&self) -> Result<Pages> {
         self.control.log_peek_final(self.domain.id).map(|stats| Pages(stats.dirty))
+    }
+
+    /// Which pages were dirtied since the save last cleaned the log; with `at_the_end` which it sends
+    /// last, as [`Saving::last_set`]. Changes nothing.
+    ///
+    /// # Errors
+    /// As the hypervisor says; [`Kind::Internal`] when there is no memory.
+    pub fn dirty_set(&self, into: &mut Bitmap, at_the_end: bool) -> Result<Pages> {
+        let mut buffer = PageBuffer::for_bits(&self.control, into.len())?;
+        let id = self.domain.id;
+        let stats = if at_the_end {
+            self.control.log_peek_bitmap_final(id, &mut buffer)?
+        } else {
+            self.control.log_peek_bitmap(id, &mut buffer)?
+        };
+        buffer.copy_to(into);
+        Ok(Pages(stats.dirty))
     }
 
     /// Whether this domain's scheduler knows caps.

@@ -38,14 +38,26 @@ pub struct Steering {
     pub on_miss: OnMiss,
     /// Least cap for the guest, in per cent of a physical CPU.
     pub cap_floor: u32,
+    /// Hot pages may be held back, to be sent with the last set.
+    #[serde(default = "yes")]
+    pub hold_back: bool,
     /// Longest wait for a calmer moment, all waits of a save together.
     pub max_wait: Duration,
 }
 
 impl Default for Steering {
     fn default() -> Self {
-        Self { on_miss: OnMiss::Abort, cap_floor: 20, max_wait: Duration::from_secs(30) }
+        Self {
+            on_miss: OnMiss::Abort,
+            cap_floor: 20,
+            hold_back: true,
+            max_wait: Duration::from_secs(30),
+        }
     }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// What is known of a save before it begins.
