@@ -350,7 +350,7 @@ impl PrecopyPolicy for Controller {
         if self.taken != stats.iteration {
             self.take_in(stats);
         }
-        self.growth.see(stats.elapsed, stats.pending);
+        self.growth.see(stats.elapsed, stats.fresh);
         let (why, decision) = self.after_send(stats);
         self.why = why;
         if why == Why::Busy {

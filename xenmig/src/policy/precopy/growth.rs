@@ -1,5 +1,5 @@
-//! How fast dirty pages grow in number while nothing is sent: what tells a busy guest from a calm
-//! one.
+//! How fast the pages grow in number that were dirtied since the log was cleaned, while nothing is
+//! sent: what tells a busy guest from a calm one.
 
 use std::time::Duration;
 
