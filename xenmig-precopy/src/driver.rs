@@ -7,6 +7,7 @@ use std::time::Duration;
 use xenmig::migrate::hook::Event;
 use xenmig::model::{Decision, Format, Guest, Load, PrecopyPolicy, PrecopyStats, Stock};
 use xenmig::policy::precopy::{Controller, Why};
+use xenmig::units::BytesPerSecond;
 use xenmig::{Error, Kind, Result};
 
 /// What the driver needs of the machine.
@@ -33,6 +34,8 @@ pub trait Policy: PrecopyPolicy {
     fn why(&self) -> Why;
     /// Downtime if the guest were suspended with so many pages dirty.
     fn downtime_s(&self, pending: f64) -> Option<f64>;
+    /// Bandwidth as far as it is known.
+    fn bandwidth(&self) -> Option<BytesPerSecond>;
 }
 
 impl Policy for Controller {
@@ -42,6 +45,10 @@ impl Policy for Controller {
 
     fn downtime_s(&self, pending: f64) -> Option<f64> {
         self.downtime_s(pending)
+    }
+
+    fn bandwidth(&self) -> Option<BytesPerSecond> {
+        self.bandwidth()
     }
 }
 
@@ -79,22 +86,13 @@ pub struct Driver<M, P> {
     guest: Guest,
     sending: Option<(Load, Duration)>,
     last_send: Duration,
-    bandwidth: Option<f64>,
     stock: bool,
 }
 
 impl<M: Machine, P: Policy> Driver<M, P> {
     /// Steers a save of `guest` by `policy`.
     pub const fn new(machine: M, policy: P, guest: Guest) -> Self {
-        Self {
-            machine,
-            policy,
-            guest,
-            sending: None,
-            last_send: Duration::ZERO,
-            bandwidth: None,
-            stock: false,
-        }
+        Self { machine, policy, guest, sending: None, last_send: Duration::ZERO, stock: false }
     }
 
     /// What Xen is to do. From the first fault on, what the stock policy says.
@@ -169,7 +167,9 @@ impl<M: Machine, P: Policy> Driver<M, P> {
         let answer = match self.policy.decide(&stats) {
             Decision::StopAndCopy => Answer::StopAndCopy,
             Decision::Abort => Answer::Abort,
-            Decision::Continue | Decision::Wait(_) | Decision::Throttle(_) => Answer::Continue,
+            Decision::Continue | Decision::Part(_) | Decision::Wait(_) | Decision::Throttle(_) => {
+                Answer::Continue
+            }
         };
         let (t, pages) = (self.t(), load.pages as u64);
         self.machine.tell(&Event::Send { t, round: told.iteration, pages });
@@ -192,7 +192,8 @@ impl<M: Machine, P: Policy> Driver<M, P> {
             let decision = self.policy.decide(&self.stats(told, pending));
             self.tell_decision(decision, pending);
             reason = match decision {
-                Decision::Continue => return Ok(Answer::Continue),
+                // Pages are not held back here, and no controller was told that they are.
+                Decision::Continue | Decision::Part(_) => return Ok(Answer::Continue),
                 Decision::StopAndCopy => return Ok(Answer::StopAndCopy),
                 Decision::Abort => return Ok(self.cannot_keep(pending)),
                 Decision::Wait(time) => {
@@ -219,9 +220,6 @@ impl<M: Machine, P: Policy> Driver<M, P> {
         let (pages, holes) = Format::XEN.bytes(load);
         self.last_send = time.end - time.start;
         let s = self.last_send.as_secs_f64();
-        if load.pages > 0.0 && s > 0.0 {
-            self.bandwidth = Some(pages / s);
-        }
         let event = Event::Sent {
             t: time.end.as_secs_f64(),
             round: told.iteration.saturating_sub(1),
@@ -240,7 +238,7 @@ impl<M: Machine, P: Policy> Driver<M, P> {
             decision: name(decision).to_owned(),
             why: self.policy.why(),
             downtime_s: self.policy.downtime_s(pending as f64),
-            bandwidth_bytes_per_s: self.bandwidth,
+            bandwidth_bytes_per_s: self.policy.bandwidth().map(BytesPerSecond::get),
         };
         self.machine.tell(&event);
     }
@@ -270,6 +268,7 @@ impl<M: Machine, P: Policy> Driver<M, P> {
             total_written: told.total_written as f64,
             dirty_count: told.dirty.map(|dirty| dirty as f64),
             pending: pending as f64,
+            fresh: if told.dirty.is_some() { 0.0 } else { pending as f64 },
             elapsed: self.machine.now(),
             last_send: self.last_send,
         }
@@ -287,6 +286,7 @@ pub fn stock(told: &Told) -> Answer {
         total_written: told.total_written as f64,
         dirty_count: told.dirty.map(|dirty| dirty as f64),
         pending: 0.0,
+        fresh: 0.0,
         elapsed: Duration::ZERO,
         last_send: Duration::ZERO,
     };
@@ -298,7 +298,7 @@ pub fn stock(told: &Told) -> Answer {
 
 const fn name(decision: Decision) -> &'static str {
     match decision {
-        Decision::Continue => "continue",
+        Decision::Continue | Decision::Part(_) => "continue",
         Decision::StopAndCopy => "stop_and_copy",
         Decision::Abort => "abort",
         Decision::Wait(_) => "wait",

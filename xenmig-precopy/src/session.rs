@@ -77,14 +77,18 @@ fn prepare(
         Some(settings) => settings,
         None => configured(variable, Path::new(DEFAULT_FILE), &domain.name)?,
     };
-    if settings.steering.on_miss == OnMiss::Throttle
-        && let Err(error) = saving.can_be_capped()
-    {
-        log::warn!("this guest cannot be throttled: {error}");
-        settings.steering.on_miss = OnMiss::Abort;
+    let mut cpu_percent = domain.vcpus.saturating_mul(100);
+    match saving.current_cap() {
+        Ok(0) => {}
+        Ok(cap) => cpu_percent = cpu_percent.min(cap.into()),
+        Err(error) if settings.steering.on_miss == OnMiss::Throttle => {
+            log::warn!("this guest cannot be throttled: {error}");
+            settings.steering.on_miss = OnMiss::Abort;
+        }
+        Err(_) => {}
     }
     let guest = Guest::from(domain);
-    let controller = settings.controller(guest)?;
+    let controller = settings.controller(guest, cpu_percent)?;
     Ok((saving, controller, guest))
 }
 

@@ -79,6 +79,10 @@ impl Policy for Script {
     fn downtime_s(&self, pending: f64) -> Option<f64> {
         Some(pending / 1000.0)
     }
+
+    fn bandwidth(&self) -> Option<BytesPerSecond> {
+        BytesPerSecond::new(1e6)
+    }
 }
 
 fn driver(script: &[Decision]) -> Driver<Fake, Script> {

@@ -45,6 +45,12 @@ pub struct Settings {
     pub costs: Costs,
     /// See [`crate::policy::precopy::Known::finish_spread`].
     pub finish_spread_s: f64,
+    /// See [`crate::policy::precopy::Known::steady`].
+    #[serde(default)]
+    pub steady: bool,
+    /// See [`crate::policy::precopy::Known::cpu_percent`]; `None` is what it could use at most.
+    #[serde(default)]
+    pub cpu_percent: Option<u32>,
     /// Also write the events to this file.
     pub telemetry: Option<PathBuf>,
 }

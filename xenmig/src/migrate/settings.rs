@@ -155,15 +155,18 @@ impl Settings {
             bandwidth_bytes_per_s: bandwidth.map(BytesPerSecond::get),
             costs: configured.costs.over(costs),
             finish_spread_s: learnt.map_or(0.0, |learnt| learnt.finish_spread.as_secs_f64()),
+            steady: false,
+            cpu_percent: None,
             telemetry: overrides.telemetry,
         }
     }
 
-    /// The controller that keeps them for `guest`.
+    /// The controller that keeps them for `guest`, which could use at most `cpu_percent` of a
+    /// physical CPU. It does not hold pages back.
     ///
     /// # Errors
     /// [`Kind::Data`] when a number is none that a limit or a cost can have.
-    pub fn controller(&self, guest: Guest) -> Result<Controller> {
+    pub fn controller(&self, guest: Guest, cpu_percent: u32) -> Result<Controller> {
         let time = |name: &str, seconds: f64| {
             Duration::try_from_secs_f64(seconds).map_err(|cause| {
                 Error::new(Kind::Data, format!("{name} is {seconds}")).because(cause)
@@ -183,6 +186,9 @@ impl Settings {
             guest,
             bandwidth: bandwidth.transpose()?,
             costs: self.costs,
+            holds_back: false,
+            steady: self.steady,
+            cpu_percent: self.cpu_percent.unwrap_or(cpu_percent).min(cpu_percent),
             finish_spread: time("finish_spread_s", self.finish_spread_s)?,
         };
         Ok(Controller::new(budget, self.steering, known))
@@ -264,14 +270,14 @@ mod tests {
     fn settings_that_no_budget_can_have_are_refused() {
         let guest = Guest::new(Pages(1000), Pages(1000));
         let good = Settings::resolve(&config(), "web", None, Overrides::default());
-        assert!(good.controller(guest).is_ok());
+        assert!(good.controller(guest, 100).is_ok());
         for bad in [
             Settings { downtime_s: Some(-1.0), ..good.clone() },
             Settings { total_s: Some(f64::NAN), ..good.clone() },
             Settings { finish_spread_s: f64::INFINITY, ..good.clone() },
             Settings { bandwidth_bytes_per_s: Some(0.0), ..good },
         ] {
-            assert_eq!(bad.controller(guest).unwrap_err().kind(), Kind::Data, "{bad:?}");
+            assert_eq!(bad.controller(guest, 100).unwrap_err().kind(), Kind::Data, "{bad:?}");
         }
     }
 
@@ -285,6 +291,7 @@ mod tests {
             target: String::new(),
             populated_pages: 1,
             p2m_pages: 1,
+            sender_share: None,
             start_s: 0.0,
             rounds: Vec::new(),
             suspend_request_s: 0.0,
