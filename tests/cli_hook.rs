@@ -1,5 +1,7 @@
 //! `xenmig hook`: the environment in which saves are steered.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod common;
 
 use std::fs;

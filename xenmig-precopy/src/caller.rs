@@ -185,7 +185,8 @@ mod tests {
             bandwidth_bytes_per_s: None,
             costs: Default::default(),
             finish_spread_s: 0.0,
-            steady: false,
+            steady: true,
+            cpu_percent: Some(50),
             telemetry: None,
         };
         (&theirs).write_all(&line(&settings).unwrap()).unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use xenmig::migrate::hook::Event;
 use xenmig::model::{Decision, Format, Guest, Load, PrecopyPolicy, PrecopyStats, Stock};
 use xenmig::policy::precopy::{Controller, Why};
+use xenmig::units::BytesPerSecond;
 use xenmig::{Error, Kind, Result};
 
 /// What the driver needs of the machine.
@@ -47,8 +48,8 @@ pub trait Policy: PrecopyPolicy {
     fn downtime_s(&self, pending: f64) -> Option<f64>;
     /// The same, as it is to be expected.
     fn expected_downtime_s(&self, pending: f64) -> Option<f64>;
-    /// The bandwidth as it was seen.
-    fn bandwidth(&self) -> Option<f64>;
+    /// Bandwidth as far as it is known.
+    fn bandwidth(&self) -> Option<BytesPerSecond>;
 }
 
 impl Policy for Controller {
@@ -64,8 +65,8 @@ impl Policy for Controller {
         self.expected_downtime_s(pending)
     }
 
-    fn bandwidth(&self) -> Option<f64> {
-        self.bandwidth().map(|rate| rate.get())
+    fn bandwidth(&self) -> Option<BytesPerSecond> {
+        self.bandwidth()
     }
 }
 
@@ -259,7 +260,7 @@ impl<M: Machine, P: Policy> Driver<M, P> {
             why: self.policy.why(),
             downtime_s: self.policy.downtime_s(pending as f64),
             expected_downtime_s: self.policy.expected_downtime_s(pending as f64),
-            bandwidth_bytes_per_s: self.policy.bandwidth(),
+            bandwidth_bytes_per_s: self.policy.bandwidth().map(BytesPerSecond::get),
         };
         self.machine.tell(&event);
     }

@@ -79,16 +79,20 @@ fn prepare(
         Some(settings) => settings,
         None => configured(variable, Path::new(DEFAULT_FILE), &domain.name)?,
     };
-    if settings.steering.on_miss == OnMiss::Throttle
-        && let Err(error) = saving.can_be_capped()
-    {
-        log::warn!("this guest cannot be throttled: {error}");
-        settings.steering.on_miss = OnMiss::Abort;
+    let mut cpu_percent = domain.vcpus.saturating_mul(100);
+    match saving.current_cap() {
+        Ok(0) => {}
+        Ok(cap) => cpu_percent = cpu_percent.min(cap.into()),
+        Err(error) if settings.steering.on_miss == OnMiss::Throttle => {
+            log::warn!("this guest cannot be throttled: {error}");
+            settings.steering.on_miss = OnMiss::Abort;
+        }
+        Err(_) => {}
     }
     let guest = Guest::from(domain);
-    // PV guests have pages that are no plain memory, and never were tried.
+    // PV guests have pages that are no plain memory, and were never tried.
     let holds_back = domain.guest_type != GuestType::Pv && holding::is_possible();
-    let controller = settings.controller(domain, holds_back)?;
+    let controller = settings.controller(guest, cpu_percent, holds_back)?;
     Ok((saving, controller, guest))
 }
 

@@ -89,8 +89,8 @@ impl Policy for Script {
         Some(pending / 2000.0)
     }
 
-    fn bandwidth(&self) -> Option<f64> {
-        Some(1e6)
+    fn bandwidth(&self) -> Option<BytesPerSecond> {
+        BytesPerSecond::new(1e6)
     }
 }
 

@@ -8,7 +8,6 @@ use super::hook::Settings;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::history::{Calibration, OutcomeRecord, OutcomeStore, calibrate};
-use crate::host::Domain;
 use crate::model::{Costs, Guest};
 use crate::policy::Budget;
 use crate::policy::precopy::{Controller, Known, OnMiss};
@@ -157,15 +156,22 @@ impl Settings {
             costs: configured.costs.over(costs),
             finish_spread_s: learnt.map_or(0.0, |learnt| learnt.finish_spread.as_secs_f64()),
             steady: false,
+            cpu_percent: None,
             telemetry: overrides.telemetry,
         }
     }
 
-    /// The controller that keeps them for `domain`, in a driver that can hold pages back or not.
+    /// The controller that keeps them for `guest`, which could use at most `cpu_percent` of a
+    /// physical CPU, in a driver that can hold pages back or not.
     ///
     /// # Errors
     /// [`Kind::Data`] when a number is none that a limit or a cost can have.
-    pub fn controller(&self, domain: &Domain, holds_back: bool) -> Result<Controller> {
+    pub fn controller(
+        &self,
+        guest: Guest,
+        cpu_percent: u32,
+        holds_back: bool,
+    ) -> Result<Controller> {
         let time = |name: &str, seconds: f64| {
             Duration::try_from_secs_f64(seconds).map_err(|cause| {
                 Error::new(Kind::Data, format!("{name} is {seconds}")).because(cause)
@@ -182,12 +188,12 @@ impl Settings {
             bytes: self.bytes.map(Bytes),
         };
         let known = Known {
-            guest: Guest::from(domain),
-            holds_back: holds_back && self.steering.hold_back,
-            steady: self.steady,
-            cpu_percent: domain.vcpus.saturating_mul(100),
+            guest,
             bandwidth: bandwidth.transpose()?,
             costs: self.costs,
+            holds_back: holds_back && self.steering.hold_back,
+            steady: self.steady,
+            cpu_percent: self.cpu_percent.unwrap_or(cpu_percent).min(cpu_percent),
             finish_spread: time("finish_spread_s", self.finish_spread_s)?,
         };
         Ok(Controller::new(budget, self.steering, known))
@@ -199,8 +205,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::host::Host;
-    use crate::sim::SimHost;
+    use crate::units::Pages;
 
     fn read(set: &[(&str, &str)]) -> Result<Overrides> {
         Overrides::read(|name| {
@@ -268,17 +273,16 @@ mod tests {
 
     #[test]
     fn settings_that_no_budget_can_have_are_refused() {
-        let host = SimHost::builtin();
-        let domain = host.find("web").unwrap();
+        let guest = Guest::new(Pages(1000), Pages(1000));
         let good = Settings::resolve(&config(), "web", None, Overrides::default());
-        assert!(good.controller(&domain, true).is_ok());
+        assert!(good.controller(guest, 100, true).is_ok());
         for bad in [
             Settings { downtime_s: Some(-1.0), ..good.clone() },
             Settings { total_s: Some(f64::NAN), ..good.clone() },
             Settings { finish_spread_s: f64::INFINITY, ..good.clone() },
             Settings { bandwidth_bytes_per_s: Some(0.0), ..good },
         ] {
-            assert_eq!(bad.controller(&domain, true).unwrap_err().kind(), Kind::Data, "{bad:?}");
+            assert_eq!(bad.controller(guest, 100, true).unwrap_err().kind(), Kind::Data, "{bad:?}");
         }
     }
 

@@ -91,12 +91,12 @@ impl Saving {
         Ok(Pages(stats.dirty))
     }
 
-    /// Whether this domain's scheduler knows caps.
+    /// The domain's cap, in per cent of a physical CPU; 0 is none.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] when it does not, or as the hypervisor says.
-    pub fn can_be_capped(&self) -> Result<()> {
-        self.control.cap(self.domain.id).map(drop)
+    /// [`Kind::Unsupported`] when its scheduler knows no caps, or as the hypervisor says.
+    pub fn current_cap(&self) -> Result<u16> {
+        self.control.cap(self.domain.id)
     }
 
     /// Lets the domain's vCPUs have at most so many per cent of a physical CPU together, and never
@@ -104,7 +104,7 @@ impl Saving {
     ///
     /// # Errors
     /// [`Kind::Busy`] when another xenmig holds the domain's note, [`Kind::Unsupported`] as
-    /// [`Saving::can_be_capped`], [`Kind::Io`] or [`Kind::Permission`] when nothing can be noted;
+    /// [`Saving::current_cap`], [`Kind::Io`] or [`Kind::Permission`] when nothing can be noted;
     /// then the cap is as it was.
     pub fn cap(&mut self, per_cent: u32) -> Result<u16> {
         let noted = match self.lowered.take() {
