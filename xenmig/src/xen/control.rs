@@ -126,6 +126,51 @@ impl Control {
         Ok(id.unsigned_abs())
     }
 
+    /// How much CPU time the domain may have, in per cent of a physical CPU, 0 for no limit; `None`
+    /// under a scheduler without caps.
+    pub(super) fn cap(&self, id: DomId) -> Result<Option<u16>> {
+        let attempt = on(id, "read the scheduler's parameters");
+        let domid = u32::from(id.0);
+        match self.scheduler()? {
+            sys::XEN_SCHEDULER_CREDIT2 => {
+                let mut found = sys::xen_domctl_sched_credit2::default();
+                // SAFETY: the call fills the one structure it is given.
+                let returned =
+                    unsafe { sys::xc_sched_credit2_domain_get(self.raw(), domid, &raw mut found) };
+                check(returned, attempt).map(|_| Some(found.cap))
+            }
+            sys::XEN_SCHEDULER_CREDIT => {
+                let mut found = sys::xen_domctl_sched_credit::default();
+                // SAFETY: the call fills the one structure it is given.
+                let returned =
+                    unsafe { sys::xc_sched_credit_domain_get(self.raw(), domid, &raw mut found) };
+                check(returned, attempt).map(|_| Some(found.cap))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Sets what [`Control::cap`] gives; nothing under a scheduler without caps.
+    pub(super) fn set_cap(&self, id: DomId, cap: u16) -> Result<()> {
+        let attempt = on(id, "set the scheduler's cap");
+        let domid = u32::from(id.0);
+        let returned = match self.scheduler()? {
+            sys::XEN_SCHEDULER_CREDIT2 => {
+                // A weight of 0 is left as it is.
+                let mut wanted = sys::xen_domctl_sched_credit2 { weight: 0, cap };
+                // SAFETY: the call reads the one structure it is given.
+                unsafe { sys::xc_sched_credit2_domain_set(self.raw(), domid, &raw mut wanted) }
+            }
+            sys::XEN_SCHEDULER_CREDIT => {
+                let mut wanted = sys::xen_domctl_sched_credit { weight: 0, cap };
+                // SAFETY: the call reads the one structure it is given.
+                unsafe { sys::xc_sched_credit_domain_set(self.raw(), domid, &raw mut wanted) }
+            }
+            _ => 0,
+        };
+        check(returned, attempt).map(drop)
+    }
+
     /// One above the domain's highest pfn.
     pub(super) fn p2m_size(&self, id: DomId) -> Result<u64> {
         let mut size: sys::xen_pfn_t = 0;

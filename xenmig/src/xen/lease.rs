@@ -1,8 +1,8 @@
 //! One xenmig process at a time per domain, and a note that outlives a killed one.
 //!
-//! Each domain has a file in the run directory. Whoever holds its lock may use the dirty log; what
-//! is written in it says that the log is on. A file with a note and no lock is what a killed
-//! process left.
+//! Each domain has a file in the run directory. Whoever holds its lock may use the dirty log, or
+//! migrate the domain; what is written in it says that the log is on, or how far the migration is.
+//! A file with a note and no lock is what a killed process left.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -14,14 +14,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::host::DomId;
+use crate::migrate::Progress;
 
-/// What is written while the log is on.
+/// What is written while the log is on or the domain is migrated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
     /// The domain's identity: a later domain with the same number is another one.
     pub uuid: String,
     /// The process that switched the log on.
     pub pid: u32,
+    /// The domain is being migrated; `None` when it is only sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Leaving>,
+}
+
+/// What is written while a domain is migrated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Leaving {
+    /// Its name before.
+    pub name: String,
+    /// How far it is.
+    pub progress: Progress,
+    /// Its scheduler cap before; `None` when it has none.
+    pub cap: Option<u16>,
 }
 
 /// The lock on one domain. Released when dropped; the note stays unless it was cleared.
@@ -53,10 +68,11 @@ impl Lease {
             .map_err(|cause| Error::file(&path, "open", cause))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { file, path }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(Error::new(Kind::Busy, format!("another xenmig samples domain {id}"))
-                    .hint("wait until it is done"))
-            }
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
+                Kind::Busy,
+                format!("another xenmig samples or migrates domain {id}"),
+            )
+            .hint("wait until it is done")),
             Err(cause) => Err(Error::file(&path, "lock", cause.into())),
         }
     }
@@ -70,7 +86,7 @@ impl Lease {
             return Ok(None);
         }
         // A torn note still says that the log may be on; of which domain the name tells.
-        let torn = Note { uuid: String::new(), pid: 0 };
+        let torn = Note { uuid: String::new(), pid: 0, leaving: None };
         Ok(Some(serde_json::from_str(&text).unwrap_or(torn)))
     }
 
@@ -116,7 +132,7 @@ mod tests {
     const ID: DomId = DomId(7);
 
     fn note() -> Note {
-        Note { uuid: "a".into(), pid: 42 }
+        Note { uuid: "a".into(), pid: 42, leaving: None }
     }
 
     #[test]

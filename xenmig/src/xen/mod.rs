@@ -11,12 +11,16 @@
 //! | `log_dirty` | the dirty log as a guard that cannot be had without a save guard |
 //! | `save_guard`, `process` | holding saves back, and recognising them |
 //! | `lease` | the lock and the note that survive a crash; what `recover` reads |
+//! | `source` | a domain that is migrated; `environment`: what its save needs of this process |
+//! | `abandoned` | what a killed migration left, and what `recover` does about it |
 //! | `findings` | what `doctor` looks at |
 
+mod abandoned;
 mod buffer;
 mod control;
 mod cpu;
 mod domain;
+mod environment;
 mod findings;
 mod gate;
 mod host;
@@ -27,8 +31,10 @@ mod logger;
 mod process;
 mod save_guard;
 mod setup;
+mod source;
 mod store;
 
+pub use environment::{private_socket, set_environment};
 pub use host::{Options, XenHost};
 pub use log_dirty::LogDirty;
 pub use save_guard::{SaveGuard, save_helpers};

@@ -154,7 +154,8 @@ impl SaveGuard {
             log::info!("switching off the dirty log of domain {id} that a dead process left on");
             state.switch_off(id)?;
         }
-        lease.write(&Note { uuid: uuid.to_string(), pid: std::process::id() })?;
+        let pid = std::process::id();
+        lease.write(&Note { uuid: uuid.to_string(), pid, leaving: None })?;
         if let Err(error) = state.control.log_enable(id) {
             lease.clear();
             return Err(error);
