@@ -1,13 +1,16 @@
 //! What a command that looks at a host works with: the host, the configuration, and whether the
 //! user wants it to stop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use xenmig::config::{Config, Settings};
 use xenmig::history::{Calibration, OutcomeStore, calibrate};
 use xenmig::host::Host;
+use xenmig::migrate::finish_spread;
 use xenmig::sim::SimHost;
 use xenmig::xen::{Options, XenHost};
 use xenmig::{Error, Kind, Result};
@@ -18,7 +21,7 @@ use crate::cli::{Global, HostChoice};
 pub struct Session {
     opened: Opened,
     pub config: Config,
-    /// Set by SIGINT and SIGTERM.
+    /// Set by SIGINT, SIGTERM and SIGHUP.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -49,7 +52,7 @@ impl Session {
     /// Makes ready to sample: from here on signals set [`Session::stop`] instead of ending the
     /// process, so that a dirty log is always switched off; and what killed runs left is cleaned.
     pub fn prepare_to_sample(&self) -> Result<()> {
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, Arc::clone(&self.stop)).map_err(|cause| {
                 Error::new(Kind::Internal, "cannot watch for signals").because(cause)
             })?;
@@ -66,10 +69,10 @@ impl Session {
         Ok(())
     }
 
-    /// What holds for `domain`. A simulated host knows its own link and costs; the configuration
+    /// What holds for `domain`, on its way to `target` if that is known. A simulated host knows its own link and costs; the configuration
     /// wins over it as it does over what is learnt.
-    pub fn settings(&self, domain: &str) -> Settings {
-        let mut settings = self.config.settings(domain, None);
+    pub fn settings(&self, domain: &str, target: Option<&str>) -> Settings {
+        let mut settings = self.config.settings(domain, target);
         if let Opened::Sim(host) = &self.opened {
             settings.bandwidth = settings.bandwidth.or(host.link());
             settings.costs.finish = settings.costs.finish.or(host.finish());
@@ -77,12 +80,22 @@ impl Session {
         settings
     }
 
-    /// What earlier migrations from this host showed; `None` when there were none.
-    pub fn calibration(&self) -> Option<Calibration> {
+    /// What earlier migrations from this host showed.
+    pub fn learnt(&self, target: Option<&str>) -> Learnt {
         match self.opened {
-            Opened::Xen(_) => calibration(&self.config),
-            Opened::Sim(_) => None,
+            Opened::Xen(_) => learnt(&self.config, target),
+            Opened::Sim(_) => Learnt::default(),
         }
+    }
+
+    /// Where locks, notes and sockets are kept.
+    pub fn run_directory(&self) -> PathBuf {
+        Options::default().run_directory
+    }
+
+    /// Whether this is a real host.
+    pub const fn is_real(&self) -> bool {
+        matches!(self.opened, Opened::Xen(_))
     }
 
     /// Whether a signal came.
@@ -95,21 +108,34 @@ fn options(config: &Config) -> Options {
     Options { save_helpers: config.save_helpers().to_vec(), ..Options::default() }
 }
 
-/// What the outcomes kept in the state directory show. A prediction without them is worse, but
-/// still one.
-pub fn calibration(config: &Config) -> Option<Calibration> {
+/// What earlier migrations showed.
+#[derive(Default)]
+pub struct Learnt {
+    /// `None` when there were none.
+    pub calibration: Option<Calibration>,
+    /// See [`finish_spread`].
+    pub finish_spread: Duration,
+}
+
+/// What the outcomes kept in the state directory show: those to `target` if there are any, or else
+/// all. A prediction without them is worse, but still one.
+pub fn learnt(config: &Config, target: Option<&str>) -> Learnt {
     let store = OutcomeStore::new(config.state_dir());
-    match store.read() {
-        Ok(outcomes) => {
-            for skipped in &outcomes.skipped {
-                let (path, line) = (store.path().display(), skipped.line);
-                log::warn!("{path}, line {line} is skipped: {}", skipped.why);
-            }
-            calibrate(&outcomes.records, None)
-        }
+    let outcomes = match store.read() {
+        Ok(outcomes) => outcomes,
         Err(error) => {
             log::warn!("earlier migrations are not taken into account: {error}");
-            None
+            return Learnt::default();
         }
+    };
+    for skipped in &outcomes.skipped {
+        let (path, line) = (store.path().display(), skipped.line);
+        log::warn!("{path}, line {line} is skipped: {}", skipped.why);
     }
+    let of = |target: Option<&str>| {
+        let calibration = calibrate(&outcomes.records, target)?;
+        let finish_spread = finish_spread(&outcomes.records, target);
+        Some(Learnt { calibration: Some(calibration), finish_spread })
+    };
+    target.and_then(|target| of(Some(target))).or_else(|| of(None)).unwrap_or_default()
 }

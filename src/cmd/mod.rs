@@ -2,6 +2,7 @@
 
 mod check;
 mod doctor;
+mod migrate;
 mod predict;
 mod quantity;
 mod recover;
@@ -20,7 +21,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Check(args) => check::run(args, &cli.global),
         Command::Predict(args) => predict::run(args, &cli.global),
         Command::Sample(args) => sample::run(args, &cli.global),
+        Command::Migrate(args) => migrate::run(args, &cli.global),
         Command::Doctor(_) => doctor::run(&cli.global),
-        Command::Recover(_) => recover::run(&cli.global),
+        Command::Recover(args) => recover::run(args, &cli.global),
     }
 }

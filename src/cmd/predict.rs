@@ -17,7 +17,7 @@ use super::{quantity, sampling};
 use crate::cli::{self, Global, Predict};
 use crate::exit;
 use crate::output::{self, Style};
-use crate::session::{Session, calibration};
+use crate::session::{Session, learnt};
 
 pub fn run(args: &Predict, global: &Global) -> Result<ExitCode> {
     let asked = Asked::read(args)?;
@@ -47,7 +47,7 @@ fn from_trace(file: &Path, asked: &Asked, global: &Global) -> Result<ExitCode> {
     let (sample, damage) = TraceReader::open(file)?.into_sample()?;
     let config = load(global)?;
     let settings = config.settings(&sample.domain.name, None);
-    let known = Known { settings, calibration: calibration(&config) };
+    let known = Known { settings, calibration: learnt(&config, None).calibration };
     asked.answer_sample(&sample, &known, global)?;
     // The answer rests on what could be read; that this was not all is still an error.
     damage.map_or(Ok(ExitCode::SUCCESS), Err)
@@ -57,9 +57,9 @@ fn from_domain(name: &str, args: &Predict, asked: &Asked, global: &Global) -> Re
     sampling::with_options(SamplingSettings::default(), &args.sampling)?;
     let session = Session::open(global)?;
     let domain = session.host().find(name)?;
-    let mut settings = session.settings(&domain.name);
+    let mut settings = session.settings(&domain.name, None);
     settings.sampling = sampling::with_options(settings.sampling, &args.sampling)?;
-    let known = Known { settings, calibration: session.calibration() };
+    let known = Known { settings, calibration: session.learnt(None).calibration };
     let plan = asked.plan(&domain, &known)?;
 
     let sample = sampling::take(&session, &domain, &plan, global)?;

@@ -2,11 +2,13 @@
 
 mod check;
 mod checks;
+mod migrate;
 mod predict;
 mod sample;
 
-pub use check::check;
+pub use check::{budget, check, reason, verdict};
 pub use checks::{doctor, recover};
+pub use migrate::migrate;
 pub use predict::predict;
 pub use sample::sample;
 
@@ -21,7 +23,7 @@ use super::style::Style;
 const LABEL: usize = 12;
 
 /// `Memory      8.00 GiB`
-fn field(label: &str, value: &str, style: Style) -> String {
+pub fn field(label: &str, value: &str, style: Style) -> String {
     format!("{}{value}\n", style.strong(&format!("{label:<LABEL$}")))
 }
 

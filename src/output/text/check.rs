@@ -47,7 +47,7 @@ pub fn check(report: &Report, style: Style) -> String {
     out
 }
 
-fn verdict(report: &Report, style: Style) -> String {
+pub fn verdict(report: &Report, style: Style) -> String {
     let who = match &report.subject {
         Subject::Domain(domain) => name(domain),
         Subject::Unknown(asked) => format!("`{asked}`"),
@@ -60,7 +60,7 @@ fn verdict(report: &Report, style: Style) -> String {
 }
 
 /// `block   pci-passthrough`, the message, and what to do.
-fn reason(reason: &Reason, style: Style) -> String {
+pub fn reason(reason: &Reason, style: Style) -> String {
     let weight = match reason.severity {
         Severity::Block => style.bad("block"),
         Severity::Wait => style.warning("wait "),
@@ -111,7 +111,7 @@ fn origin(source: BandwidthSource) -> &'static str {
     }
 }
 
-fn budget(budget: &Budget) -> String {
+pub fn budget(budget: &Budget) -> String {
     let limit = |limit: Option<String>| limit.unwrap_or_else(|| "unlimited".to_owned());
     let downtime = limit(budget.downtime.map(show_duration));
     let total = limit(budget.total.map(show_duration));
