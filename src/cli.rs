@@ -22,7 +22,7 @@ Examples:
   xenmig migrate db target --downtime 300ms migrate, and keep it within that downtime
   xenmig --host sim check batch             try it on a machine without Xen
 
-Exit status: 0 done or go, 1 no-go, 2 wait, 3 and 4 of `migrate`, 64 wrong usage, 65 bad data in a file,
+Exit status: 0 done or go, 1 no-go, 2 wait, 3 and 4 see `migrate`, 64 wrong usage, 65 bad data,
 69 no Xen here, 77 no permission, 70 anything else, 130 interrupted."
 )]
 pub struct Cli {
@@ -229,9 +229,11 @@ Examples:
   xenmig migrate db target --transport 'socat - TCP:target:8002'
   xenmig --host sim migrate db anywhere     try it on a machine without Xen
 
+With --json each event is a line of its own, and the last line is the report.
+
 Exit status: 0 the guest runs at the target, 1 refused by the check, 3 it failed and the guest runs
-here, 4 it is not known whether the guest may run at the target, or it is suspended here: the
-message says what to do. Anything else: nothing was begun.")]
+here, 4 the guest is suspended here and perhaps runs at the target: the message says what to do.
+Anything else: nothing was begun.")]
 pub struct Migrate {
     /// Domain: its number or its name
     #[arg(value_name = "DOMAIN")]
@@ -240,13 +242,6 @@ pub struct Migrate {
     /// The host to migrate it to, as ssh knows it
     #[arg(value_name = "HOST")]
     pub target: String,
-
-    #[command(flatten)]
-    pub budget: Budget,
-
-    /// What to do when the budget cannot be kept [default: abort]
-    #[arg(long, value_name = "WHAT", help_heading = "Budget")]
-    pub on_miss: Option<OnMiss>,
 
     /// Go although the check says wait, or no because of the costs
     #[arg(long)]
@@ -263,6 +258,13 @@ pub struct Migrate {
     /// Bandwidth of the migration, as 10Gbit/s or 1GiB/s
     #[arg(long, value_name = "RATE")]
     pub bandwidth: Option<String>,
+
+    #[command(flatten)]
+    pub budget: Budget,
+
+    /// What to do when the budget cannot be kept [default: abort]
+    #[arg(long, value_name = "WHAT", help_heading = "Budget")]
+    pub on_miss: Option<OnMiss>,
 
     #[command(flatten)]
     pub way: Way,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use xenmig::check::{self, Options, Report};
+use xenmig::check::{self, Options, Policy, Report};
 use xenmig::config::Settings;
 use xenmig::dirty::Sample;
 use xenmig::host::Domain;
@@ -36,6 +36,7 @@ pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
         calibration: calibration.as_ref(),
         bandwidth,
         sample_anyway: false,
+        policy: Policy::Stock,
     };
     let report = match &found {
         Ok(domain) => {

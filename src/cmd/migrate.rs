@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use xenmig::check::Options;
+use xenmig::check::{Options, Policy};
 use xenmig::config::Settings;
 use xenmig::history::OutcomeStore;
-use xenmig::migrate::{Hook, Migration, Receiver, Transport, WRAPPER};
+use xenmig::migrate::{Event, Hook, Migration, Receiver, Transport, WRAPPER};
 use xenmig::policy::Budget;
 use xenmig::policy::precopy::OnMiss;
 use xenmig::{Error, Kind, Result};
@@ -35,6 +35,10 @@ pub fn run(args: &Migrate, global: &Global) -> Result<ExitCode> {
         calibration: learnt.calibration.as_ref(),
         bandwidth,
         sample_anyway: args.dry_run,
+        policy: match hook {
+            Installed::No => Policy::Stock,
+            _ => Policy::Steered { finish_spread: learnt.finish_spread },
+        },
     };
     let store = OutcomeStore::new(session.config.state_dir());
     let mut migration = Migration::new(session.host(), &domain, &args.target, transport, options)
@@ -47,19 +51,31 @@ pub fn run(args: &Migrate, global: &Global) -> Result<ExitCode> {
     session.prepare_to_sample()?;
     let mut live = Live::new(&domain, &settings.budget, global);
     if args.dry_run {
-        let gate = migration.judge(&session.stop, &mut |event| live.show(event))?;
+        // One document says it all.
+        let mut show = |event: &Event| {
+            if !global.json {
+                live.show(event);
+            }
+        };
+        let gate = migration.judge(&session.stop, &mut show)?;
         live.clear();
         let plan = output::Plan {
             gate: &gate,
             may_start: migration.may_start(&gate.judgement),
             transport: &line,
             settings: &settings,
+            steered: !matches!(hook, Installed::No),
             wrapper: hook.wrapper(),
         };
         output::print(&if global.json { plan.json()? } else { plan.text(Style::stdout()) })?;
         return Ok(if plan.may_start { ExitCode::SUCCESS } else { exit::refused() });
     }
-    let report = migration.run(&session.stop, &mut |event| live.show(event))?;
+    let mut show = |event: &Event| live.show(event);
+    let report = if session.is_real() {
+        migration.run(&session.stop, &mut show)?
+    } else {
+        migration.rehearse(&session.stop, &mut show)?
+    };
     live.clear();
     output::print(&if global.json {
         output::json::line(&report.document())?
@@ -99,6 +115,8 @@ enum Installed {
     Listening(Hook),
     /// They would be, through this wrapper.
     Found(PathBuf),
+    /// They are in the model.
+    Simulated,
     /// Xen's stock policy decides.
     No,
 }
@@ -107,15 +125,18 @@ impl Installed {
     fn wrapper(&self) -> Option<&PathBuf> {
         match self {
             Self::Found(wrapper) => Some(wrapper),
-            Self::Listening(_) | Self::No => None,
+            Self::Listening(_) | Self::Simulated | Self::No => None,
         }
     }
 }
 
 /// Sets the hook up, before anything starts a thread.
 fn install(args: &Migrate, session: &Session, settings: &Settings) -> Result<Installed> {
-    if args.unsteered || !session.is_real() {
+    if args.unsteered {
         return Ok(Installed::No);
+    }
+    if !session.is_real() {
+        return Ok(Installed::Simulated);
     }
     let wrapper = session.config.hook().map(ToOwned::to_owned).or_else(Hook::find_wrapper);
     match wrapper {

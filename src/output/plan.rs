@@ -18,7 +18,9 @@ pub struct Plan<'a> {
     pub may_start: bool,
     pub transport: &'a str,
     pub settings: &'a Settings,
-    /// What would steer the save; `None` is the stock policy.
+    /// The save would be steered.
+    pub steered: bool,
+    /// By this program.
     pub wrapper: Option<&'a PathBuf>,
 }
 
@@ -40,7 +42,7 @@ impl Plan<'_> {
             would_start: self.may_start,
             transport: self.transport,
             hook: self.wrapper,
-            steering: self.wrapper.map(|_| self.settings.steering),
+            steering: self.steered.then_some(self.settings.steering),
             check: self.gate.document(),
         })
     }
@@ -51,13 +53,13 @@ impl Plan<'_> {
         out += &format!("\n{}\n", style.strong(begun));
         if self.may_start {
             out += &text::field("Command", self.transport, style);
-            let helper = self.wrapper.map(|wrapper| wrapper.display().to_string());
-            let policy = helper.as_ref().map_or("Xen's own, whatever it costs".to_owned(), |_| {
-                steering(&self.settings.steering)
-            });
+            let policy = match self.steered {
+                true => steering(&self.settings.steering),
+                false => "Xen's own, whatever it costs".to_owned(),
+            };
             out += &text::field("Policy", &policy, style);
-            if let Some(helper) = helper {
-                out += &text::field("Save by", &helper, style);
+            if let Some(wrapper) = self.wrapper {
+                out += &text::field("Save by", &wrapper.display().to_string(), style);
             }
         }
         out

@@ -39,7 +39,11 @@ pub fn check(report: &Report, style: Style) -> String {
         out += &lines(graph::curve(curve.points(), style));
     }
     if let Some(prediction) = &report.prediction {
-        out += &format!("\n{}\n", style.strong("Prediction for a stock `xl migrate`"));
+        let title = match report.predicted_steered {
+            true => "Prediction for a migration that keeps the budget",
+            false => "Prediction for a stock `xl migrate`",
+        };
+        out += &format!("\n{}\n", style.strong(title));
         out += &costs(prediction);
         out += "\n";
         out += &lines(rounds(&prediction.expected));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xenmig::Error;
-use xenmig::migrate::{Costs, Fate, Report};
+use xenmig::migrate::{Costs, Fate, Report, forcible};
 use xenmig::policy::Budget;
 use xenmig::policy::precopy::Why;
 use xenmig::units::{Bytes, show_duration};
@@ -20,7 +20,8 @@ pub fn migrate(report: &Report, style: Style) -> String {
         Fate::Moved => {
             let mut out = format!("{}   {who} runs at {target}\n", style.good("MOVED"));
             out += &untidy(report.untidy.as_ref(), style);
-            out + &costs(report, style)
+            out += &costs(report, style);
+            out + if report.rehearsed { "\nSimulated: nothing left this host.\n" } else { "" }
         }
         Fate::Refused => refused(report, style),
         Fate::Stayed(why) => {
@@ -48,7 +49,11 @@ pub fn migrate(report: &Report, style: Style) -> String {
 
 fn refused(report: &Report, style: Style) -> String {
     let mut out = verdict(&report.gate, style);
-    out += "        nothing was touched; --force goes although it is the wrong moment\n\n";
+    out += &hang(match forcible(&report.gate.judgement) {
+        true => "nothing was touched; --force goes nevertheless",
+        false => "nothing was touched",
+    });
+    out.push('\n');
     for found in &report.gate.judgement.reasons {
         out += &reason(found, style);
     }
@@ -144,7 +149,7 @@ fn parts(costs: &Costs) -> Vec<(&'static str, Option<f64>)> {
         ("devices, and running", costs.resume_s),
     ]
     .into_iter()
-    .filter(|(_, s)| s.is_some())
+    .filter(|(_, s)| s.is_some_and(|s| s > 0.0))
     .collect()
 }
 

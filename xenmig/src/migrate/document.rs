@@ -16,6 +16,8 @@ pub struct Document<'a> {
     target: &'a str,
     /// `moved`, `refused`, `stayed`, `stuck` or `undefined`.
     outcome: &'static str,
+    /// In the model only.
+    rehearsed: bool,
     /// Why it did not move.
     why: Option<String>,
     /// What could not be tidied up at the source.
@@ -95,6 +97,7 @@ impl<'a> Document<'a> {
             },
             target: &report.target,
             outcome,
+            rehearsed: report.rehearsed,
             why,
             untidy: report.untidy.as_ref().map(ToString::to_string),
             verdict: gate.judgement.verdict,

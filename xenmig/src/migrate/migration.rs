@@ -5,16 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use super::event::{Event, Stage};
 use super::hook::Settings as HookSettings;
+use super::rehearsal::rehearse;
 use super::report::{Fate, Report};
 use super::steer::Hook;
 use super::supervise::Supervisor;
 use super::timeline::{About, now_s};
 use super::transport::Transport;
-use crate::check::{self, Options};
+use crate::check::{self, Options, Policy};
 use crate::error::{Error, Kind, Result};
 use crate::history::{OutcomeRecord, OutcomeStore};
 use crate::host::{Domain, Host};
 use crate::policy::gate::{Judgement, Severity, Verdict};
+use crate::policy::precopy::OnMiss;
 
 /// Longest wait for the receiver's banner.
 const CONNECTING: Duration = Duration::from_secs(60);
@@ -119,10 +121,15 @@ impl<'a> Migration<'a> {
         Ok(gate)
     }
 
-    /// Whether it may start after this judgement.
+    /// Whether it may start after this judgement. What it would cost is no reason against a save
+    /// that will be throttled, or suspended at the best moment, if it comes to that.
     #[must_use]
     pub fn may_start(&self, judgement: &Judgement) -> bool {
-        judgement.verdict == Verdict::Go || (self.force && forcible(judgement))
+        let steered = self.options.policy != Policy::Stock;
+        let lenient = steered && self.options.settings.steering.on_miss != OnMiss::Abort;
+        judgement.verdict == Verdict::Go
+            || (self.force && forcible(judgement))
+            || (lenient && about_costs_only(judgement))
     }
 
     /// Runs it. Setting `stop` gives it up as long as the target has no permission to run the
@@ -144,6 +151,21 @@ impl<'a> Migration<'a> {
         let mut report = supervisor.run(&line, report)?;
         report.remembered = self.remember(&report);
         Ok(report)
+    }
+
+    /// Runs it in the model only, over the curve that the gate samples: nothing leaves.
+    ///
+    /// # Errors
+    /// As [`Migration::judge`]; [`Kind::Unsupported`] when nothing could be sampled, or the
+    /// bandwidth is unknown.
+    pub fn rehearse(&self, stop: &AtomicBool, tell: &mut dyn FnMut(&Event)) -> Result<Report> {
+        tell(&Event::Stage { stage: Stage::Gate, since_start_s: 0.0 });
+        let gate = self.judge(stop, tell)?;
+        let report = Report::refused(self.domain, self.target, gate);
+        if !self.may_start(&report.gate.judgement) {
+            return Ok(report);
+        }
+        rehearse(self.domain, &self.options, report, tell)
     }
 
     /// What the hook is told.
@@ -185,19 +207,31 @@ impl<'a> Migration<'a> {
     }
 }
 
+/// Codes of reasons that block only because of what it would cost.
+const COSTS: [&str; 4] =
+    ["memory-too-large", "total-time-over-budget", "downtime-over-budget", "bytes-over-budget"];
+/// Codes of reasons to wait because of what it may cost.
+const RISKS: [&str; 4] =
+    ["prediction-uncertain", "total-time-at-risk", "downtime-at-risk", "bytes-at-risk"];
+/// Codes of reasons to wait for something without which no save can succeed.
+const NEVER: [&str; 3] = ["domain-paused", "arriving", "sample-interrupted"];
+
 /// Whether [`Migration::forced`] may overrule this judgement: what speaks against the migration is
 /// only that it is the wrong moment or costs too much, not that the guest could be lost.
 #[must_use]
 pub fn forcible(judgement: &Judgement) -> bool {
-    /// Codes of reasons that are only about costs.
-    const COSTS: [&str; 4] =
-        ["memory-too-large", "total-time-over-budget", "downtime-over-budget", "bytes-over-budget"];
-    /// Codes of reasons to wait for something without which no save can succeed.
-    const NEVER: [&str; 3] = ["domain-paused", "arriving", "sample-interrupted"];
     judgement.reasons.iter().all(|reason| match reason.severity {
         Severity::Block => COSTS.contains(&reason.code),
         Severity::Wait => !NEVER.contains(&reason.code),
         Severity::Info => true,
+    })
+}
+
+fn about_costs_only(judgement: &Judgement) -> bool {
+    judgement.reasons.iter().all(|reason| {
+        reason.severity == Severity::Info
+            || COSTS.contains(&reason.code)
+            || RISKS.contains(&reason.code)
     })
 }
 

@@ -12,7 +12,8 @@
 //! | `handover`, `dialogue` | the sender's side, word by word |
 //! | `source` | what it needs of the hypervisor; `transport`: the command that carries it |
 //! | `steer`, [`hook`] | the caller's end of the hook, and what is said there |
-//! | `event`, `timeline`, `report` | what is told while it runs, and afterwards |
+//! | `rehearsal` | the same in the model only |
+//! | `event`, `timeline`, `report`, `document` | what is told while it runs, and afterwards |
 
 mod dialogue;
 mod document;
@@ -20,6 +21,7 @@ mod event;
 mod handover;
 pub mod hook;
 mod migration;
+mod rehearsal;
 mod report;
 mod source;
 mod steer;

@@ -38,6 +38,8 @@ pub struct Report {
     pub gate: check::Report,
     /// Where the guest is now.
     pub fate: Fate,
+    /// It took place in the model only: nothing left.
+    pub rehearsed: bool,
     /// The hook steered the save. If it should have and did not, the stock policy decided.
     pub steered: bool,
     /// What it took.
@@ -58,6 +60,7 @@ impl Report {
             target: target.to_owned(),
             gate,
             fate: Fate::Refused,
+            rehearsed: false,
             steered: false,
             costs: Costs::default(),
             untidy: None,

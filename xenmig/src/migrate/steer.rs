@@ -206,10 +206,12 @@ mod tests {
         }
     }
 
-    fn hook(directory: &Path) -> Hook {
-        let path = directory.join("hook.sock");
-        let listener = xen::private_socket(directory, &path).unwrap();
-        Hook::listen(path, listener)
+    impl Hook {
+        /// One that only listens.
+        pub(in crate::migrate) fn at(directory: &Path, path: PathBuf) -> Self {
+            let listener = xen::private_socket(directory, &path).unwrap();
+            Self::listen(path, listener)
+        }
     }
 
     fn say(stream: &mut UnixStream, text: &str) {
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn a_hook_is_told_how_to_steer_and_its_events_arrive() {
         let directory = tempfile::tempdir().unwrap();
-        let hook = hook(directory.path());
+        let hook = Hook::at(directory.path(), directory.path().join("hook.sock"));
         let (to, said) = channel();
         let steered = hook.steer(DomId(7), settings(), to);
         assert!(!steered.abort(), "nobody is there to hear it");
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn a_save_that_nobody_steers_gets_no_answer() {
         let directory = tempfile::tempdir().unwrap();
-        let hook = hook(directory.path());
+        let hook = Hook::at(directory.path(), directory.path().join("hook.sock"));
         let (to, _said) = channel();
         drop(hook.steer(DomId(7), settings(), to));
         for hello in [r#"{"schema":"xenmig.hook/1","domid":7,"pid":42}"#, "hello"] {
@@ -259,7 +261,7 @@ mod tests {
     fn the_socket_is_private_and_goes_with_its_owner() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
-        let hook = hook(directory.path());
+        let hook = Hook::at(directory.path(), directory.path().join("hook.sock"));
         let path = hook.path.clone();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(hook);

@@ -129,8 +129,11 @@ impl<'a> Supervisor<'a> {
     }
 
     fn completed(self, report: Report, ended: Ended) -> Report {
-        let mut report = report.ended(match (ended, self.given_up) {
-            (Ended::Stayed(_, untidy), Some(given_up)) => Ended::Stayed(given_up.why, untidy),
+        // What libxl says of a save that was made to fail is no reason.
+        let why = self.given_up.map(|given_up| given_up.why);
+        let why = why.or_else(|| self.timeline.aborted(report.gate.budget.downtime));
+        let mut report = report.ended(match (ended, why) {
+            (Ended::Stayed(_, untidy), Some(why)) => Ended::Stayed(why, untidy),
             (ended, _) => ended,
         });
         report.steered = self.steered;
@@ -280,3 +283,6 @@ impl GivenUp {
         Self { why, since: Instant::now(), asked: false, interrupted: None, cut: (None, false) }
     }
 }
+
+#[cfg(test)]
+mod tests;

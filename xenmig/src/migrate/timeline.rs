@@ -2,11 +2,15 @@
 //!
 //! All times are on the host's monotonic clock, in seconds.
 
+use std::time::Duration;
+
 use super::event::Stage;
 use super::hook::Event;
+use crate::error::{Error, Kind};
 use crate::history::{OutcomeRecord, SentRound};
 use crate::model::{Format, Load};
 use crate::policy::precopy::Why;
+use crate::units::show_duration;
 
 /// The moments of one migration.
 #[derive(Debug, Clone, Default)]
@@ -101,6 +105,29 @@ impl Timeline {
     fn last_of(&self, pick: impl Fn(&Event) -> Option<f64>) -> Option<f64> {
         let (begin, events) = self.hook.as_ref()?;
         Some(begin + events.iter().rev().find_map(pick)?)
+    }
+
+    /// Why the controller gave the save up; `None` when it did not. `limit` is the most downtime.
+    pub(super) fn aborted(&self, limit: Option<Duration>) -> Option<Error> {
+        let (_, events) = self.hook.as_ref()?;
+        let last = events.iter().rev().find_map(|event| match event {
+            Event::Decision { decision, downtime_s, .. } => Some((decision, *downtime_s)),
+            _ => None,
+        });
+        let (_, downtime_s) = last.filter(|(decision, _)| *decision == "abort")?;
+        let downtime = downtime_s.and_then(|s| Duration::try_from_secs_f64(s).ok());
+        let what = match downtime.zip(limit).filter(|(downtime, limit)| downtime > limit) {
+            Some((downtime, limit)) => format!(
+                "the budget cannot be kept: {} down if it were suspended now, {} allowed",
+                show_duration(downtime),
+                show_duration(limit)
+            ),
+            None => "the budget cannot be kept".to_owned(),
+        };
+        Some(Error::new(Kind::Unsupported, what).hint(
+            "raise the budget, let it be throttled (--on-miss throttle), take the best moment \
+             (--on-miss stop), or migrate when it modifies fewer pages",
+        ))
     }
 
     /// What it took.
