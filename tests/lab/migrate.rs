@@ -56,9 +56,7 @@ impl Scene {
     /// Starts a migration over a slow link and comes back in the midst of its save.
     fn sending(&self) -> Running {
         let mut running = self.start(&over(SLOW));
-        let sending = running.line_where(|line| line.contains(r#""stage":"sending""#)).unwrap();
-        assert!(sending.is_some(), "it ended before");
-        self.run(&["sleep", "2"]);
+        until(self, &mut running, "sending");
         running
     }
 
@@ -71,6 +69,14 @@ impl Scene {
         let list = self.run(&["xl", "list"]).stdout;
         assert!(!list.contains("g1--"), "something is left:\n{list}");
     }
+}
+
+/// Waits until a migration has come to this stage, and two seconds more.
+fn until(scene: &Scene, running: &mut Running, stage: &str) {
+    let wanted = format!(r#""stage":"{stage}""#);
+    let found = running.line_where(|line| line.contains(&wanted)).unwrap();
+    assert!(found.is_some(), "it ended before {stage}");
+    scene.run(&["sleep", "2"]);
 }
 
 /// The last line of a run's stdout.
@@ -112,6 +118,27 @@ fn interrupted_in_the_midst_the_guest_stays() {
     let ran = scene.moves(&over(FAST));
     assert_eq!(ran.status, 0, "{}", ran.all());
     scene.intact("g1");
+}
+
+#[test]
+fn on_a_terminal_a_password_is_for_the_transport_and_then_control_c_for_xenmig() {
+    /// What ssh does: it asks on the terminal, not on its stdin.
+    const ASKS: &str = r#"read -r word < /dev/tty && [ "$word" = secret ] &&
+        exec xenlab-receive 5000000 localhost xl migrate-receive"#;
+    let Some(scene) = Scene::new() else { return };
+    let guest = scene.guest("g1", "hot:2000,1000");
+    let line = std::iter::once(XENMIG.to_owned()).chain(by(ASKS));
+    let line: Vec<_> = line.map(|word| format!("'{word}'")).collect();
+    let line = format!("exec {}", line.join(" "));
+    let mut running = scene.host.spawn(["script", "-qec", &line, "/dev/null"]).unwrap();
+    until(&scene, &mut running, "connecting");
+    running.write_stdin(b"secret\n");
+    until(&scene, &mut running, "sending");
+    running.write_stdin(b"\x03");
+    let ran = Ran::of(running.wait().unwrap());
+    assert_eq!(ran.status, 3, "{}", ran.all());
+    assert!(ran.stdout.contains(r#""why":"interrupted""#), "{}", ran.all());
+    scene.stayed(guest.domid);
 }
 
 #[test]

@@ -49,8 +49,8 @@ impl<R: Read, W: Write> Dialogue<R, W> {
     pub(super) fn greet(&mut self) -> Result<()> {
         self.expect(BANNER, "its banner").map_err(|error| {
             error.hint(
-                "is xl on the target, and does the command reach it? ssh needs a key or an agent \
-                 where nobody can type a password",
+                "is xl on the target, and does the command reach it? Where nobody can type a \
+                 password, ssh needs a key or an agent",
             )
         })
     }

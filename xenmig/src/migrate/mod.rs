@@ -10,7 +10,7 @@
 //! | `migration` | what to migrate and how; the order of things |
 //! | `supervise` | the thread that watches the handover: the user's stop, deadlines, events |
 //! | `handover`, `dialogue` | the sender's side, word by word |
-//! | `source` | what it needs of the hypervisor; `transport`: the command that carries it |
+//! | `source` | what it needs of the hypervisor; `transport`, `terminal`: the command that carries it |
 //! | `steer`, [`hook`] | the caller's end of the hook, and what is said there |
 //! | `rehearsal` | the same in the model only |
 //! | `event`, `timeline`, `report`, `document` | what is told while it runs, and afterwards |
@@ -26,6 +26,7 @@ mod report;
 mod source;
 mod steer;
 mod supervise;
+mod terminal;
 mod timeline;
 mod transport;
 

@@ -116,7 +116,7 @@ impl<'a> Supervisor<'a> {
                 drop(to.send(Heard::Ended));
                 ended.unwrap_or_else(|_| handover.after_panic())
             });
-            self.watch(&heard, &hooks, &carrier, steered.as_ref(), &point);
+            self.watch(&heard, &hooks, &mut carrier, steered.as_ref(), &point);
             // A panic of what follows a panic leaves the note, and with it `xenmig recover`.
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
@@ -147,13 +147,18 @@ impl<'a> Supervisor<'a> {
         &mut self,
         heard: &Receiver<Heard>,
         hooks: &Receiver<Said>,
-        carrier: &Carrier,
+        carrier: &mut Carrier,
         steered: Option<&Steered<'_>>,
         point: &Point,
     ) {
         loop {
             match heard.recv_timeout(LOOK) {
-                Ok(Heard::Stage(stage, at)) => self.stage(stage, at),
+                Ok(Heard::Stage(stage, at)) => {
+                    if stage > Stage::Connecting {
+                        carrier.connected();
+                    }
+                    self.stage(stage, at);
+                }
                 Ok(Heard::Line(line)) => self.line(line),
                 Ok(Heard::Ended) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}

@@ -2,7 +2,7 @@
 //! `xl migrate-receive`.
 //!
 //! It has a process group of its own, so that a ^C on the terminal, which is meant for xenmig,
-//! does not cut the line in the midst of the handover.
+//! does not cut the line in the midst of the handover ([`super::terminal`]).
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use super::terminal::Lent;
 use crate::error::{Error, Kind, Result};
 
 /// How to reach the receiver.
@@ -66,6 +67,7 @@ impl Transport {
 /// The command while it runs.
 pub(super) struct Carrier {
     child: Child,
+    terminal: Option<Lent>,
 }
 
 impl Carrier {
@@ -85,7 +87,8 @@ impl Carrier {
                 BufReader::new(said).lines().map_while(std::io::Result::ok).for_each(heard);
             });
         }
-        Ok(Self { child })
+        let terminal = group(&child).and_then(Lent::to);
+        Ok(Self { child, terminal })
     }
 
     /// Its two ends: what it says, and what it is told. Once.
@@ -94,9 +97,14 @@ impl Carrier {
         ends.ok_or_else(|| Error::new(Kind::Internal, "the transport has no pipes"))
     }
 
+    /// It is connected: what is typed is no longer for it.
+    pub(super) fn connected(&mut self) {
+        self.terminal = None;
+    }
+
     /// Asks the command to end; with `force`, kills it and all that it started.
     pub(super) fn cut(&self, force: bool) {
-        let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return };
+        let Some(pid) = group(&self.child) else { return };
         // It is not reaped before it is dropped, so the number is still its own.
         let sent = if force {
             kill_process_group(pid, Signal::KILL)
@@ -110,6 +118,7 @@ impl Carrier {
 
     /// Waits for its end, but not long: a receiver that stays to watch the domain may keep it.
     pub(super) fn end(mut self, patience: Duration) -> Option<ExitStatus> {
+        self.connected();
         let begun = Instant::now();
         loop {
             match self.child.try_wait() {
@@ -119,6 +128,11 @@ impl Carrier {
             }
         }
     }
+}
+
+/// Its process group, which has its number.
+fn group(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 #[cfg(test)]
