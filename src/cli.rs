@@ -19,9 +19,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "\
 Examples:
   xenmig check db && xl migrate db target   migrate only if it will stay in budget
+  xenmig migrate db target --downtime 300ms migrate, and keep it within that downtime
   xenmig --host sim check batch             try it on a machine without Xen
 
-Exit status: 0 done or go, 1 no-go, 2 wait, 64 wrong usage, 65 bad data in a file,
+Exit status: 0 done or go, 1 no-go, 2 wait, 3 and 4 see `migrate`, 64 wrong usage, 65 bad data,
 69 no Xen here, 77 no permission, 70 anything else, 130 interrupted."
 )]
 pub struct Cli {
@@ -60,6 +61,7 @@ pub enum Command {
     Check(Check),
     Predict(Predict),
     Sample(Sample),
+    Migrate(Migrate),
     Hook(Hook),
     Doctor(Doctor),
     Recover(Recover),
@@ -212,6 +214,105 @@ pub struct Sample {
     pub bitmap: bool,
 }
 
+/// Migrate a domain to another host, within a budget
+///
+/// Checks first, as `check` does, and goes only if the answer is go. Then it does what `xl migrate`
+/// does, and the target runs the same `xl migrate-receive`; but when to suspend the guest is
+/// decided by the budget. Until the target has permission to run the guest, every failure and ^C
+/// end with the guest running here; after that, ^C waits for the target's answer.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig migrate db target --downtime 300ms
+  xenmig migrate db target --dry-run
+  xenmig migrate batch target --downtime 1s --on-miss throttle --total 10min
+  xenmig migrate db root@10.0.0.2 -s 'ssh -p 2222'
+  xenmig migrate db target --transport 'socat - TCP:target:8002'
+  xenmig --host sim migrate db anywhere     try it on a machine without Xen
+
+With --json each event is a line of its own, and the last line is the report.
+
+Exit status: 0 the guest runs at the target, 1 refused by the check, 3 it failed and the guest runs
+here, 4 the guest is suspended here and perhaps runs at the target: the message says what to do.
+Anything else: nothing was begun.")]
+pub struct Migrate {
+    /// Domain: its number or its name
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+
+    /// The host to migrate it to, as ssh knows it
+    #[arg(value_name = "HOST")]
+    pub target: String,
+
+    /// Go although the check says wait, or no because of the costs
+    #[arg(long)]
+    pub force: bool,
+
+    /// Only check, and show what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Leave it to Xen's stock policy when the guest is suspended
+    #[arg(long)]
+    pub unsteered: bool,
+
+    /// Bandwidth of the migration, as 10Gbit/s or 1GiB/s
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+
+    #[command(flatten)]
+    pub budget: Budget,
+
+    /// What to do when the budget cannot be kept [default: abort]
+    #[arg(long, value_name = "WHAT", help_heading = "Budget")]
+    pub on_miss: Option<OnMiss>,
+
+    #[command(flatten)]
+    pub way: Way,
+
+    #[command(flatten)]
+    pub sampling: Sampling,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Transport")]
+pub struct Way {
+    /// Command that takes HOST and a command to run there
+    #[arg(short, long, value_name = "COMMAND", default_value = "ssh")]
+    pub ssh_command: String,
+
+    /// Command that leads to a receiver started by other means; in place of ssh
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["ssh_command", "no_monitor", "pause"])]
+    pub transport: Option<String>,
+
+    /// Leave nobody at the target to wait for the death of the domain
+    #[arg(short = 'e', long)]
+    pub no_monitor: bool,
+
+    /// Leave the domain paused at the target
+    #[arg(short, long)]
+    pub pause: bool,
+
+    /// Have Xen verify every page, which takes much longer
+    #[arg(long)]
+    pub debug: bool,
+
+    /// Migrate while the domain runs; always so, accepted for xl's sake
+    #[arg(long, hide = true)]
+    pub live: bool,
+}
+
+/// What to do when the budget cannot be kept, whatever is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnMiss {
+    /// Give up; the domain stays here
+    Abort,
+    /// Give the domain less CPU time first, stepwise; then give up
+    Throttle,
+    /// Suspend it at the best moment that can be had
+    Stop,
+}
+
 /// Have `xl migrate` keep a budget
 ///
 /// Prints the environment in which libxl's saves are steered: the guest is suspended as soon as the
@@ -231,24 +332,13 @@ pub struct Hook {
     #[command(flatten)]
     pub budget: Budget,
 
-    /// What happens when the budget cannot be kept
-    #[arg(long, value_name = "ACTION")]
+    /// What happens when the budget cannot be kept [default: abort]
+    #[arg(long, value_name = "WHAT", help_heading = "Budget")]
     pub on_miss: Option<OnMiss>,
 
     /// Append what happens in saves to this file, one JSON document a line
     #[arg(long, value_name = "FILE")]
     pub telemetry: Option<PathBuf>,
-}
-
-/// What happens when a running migration cannot keep its budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnMiss {
-    /// The guest stays at the source
-    Abort,
-    /// The guest gets less CPU time first
-    Throttle,
-    /// The guest is suspended at the best moment that can be had
-    Stop,
 }
 
 /// Can this host do what xenmig needs?
@@ -264,13 +354,19 @@ pub struct Doctor {}
 
 /// Clean up what a killed run left behind
 ///
-/// A sampler that was killed leaves a domain's dirty log on, a steered save may leave its cap
-/// lowered. Every command that samples does this first.
+/// A sampler that was killed leaves a domain's dirty log on, a steered save its cap lowered, a
+/// migration perhaps a suspended domain, which is resumed if the target had no permission to run
+/// it. Every command that samples does this first.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  xenmig recover")]
-pub struct Recover {}
+Examples:
+  xenmig recover
+  xenmig recover --resume db   only after you have looked at the target")]
+pub struct Recover {
+    /// Resume this suspended domain, which you know to run nowhere else
+    #[arg(long, value_name = "DOMAIN")]
+    pub resume: Option<String>,
+}
 
 /// Which host to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,8 @@
-//! Exit statuses: 0, 1 and 2 are answers, the others sysexits.
+//! Exit statuses: 0 to 4 are answers, the others sysexits.
 
 use std::process::ExitCode;
 
+use xenmig::migrate::Fate;
 use xenmig::policy::gate::Verdict;
 use xenmig::{Error, Kind};
 
@@ -34,6 +35,23 @@ pub fn of_verdict(verdict: Verdict) -> ExitCode {
         Verdict::Go => 0,
         Verdict::NoGo => 1,
         Verdict::Wait => 2,
+    };
+    status.into()
+}
+
+/// The gate would refuse it.
+pub fn refused() -> ExitCode {
+    of_fate(&Fate::Refused)
+}
+
+/// What became of a migration.
+pub fn of_fate(fate: &Fate) -> ExitCode {
+    let status: u8 = match fate {
+        Fate::Moved => 0,
+        Fate::Refused => 1,
+        Fate::Stayed(_) => 3,
+        // Somebody has to look.
+        Fate::Stuck(..) | Fate::Undefined(_) => 4,
     };
     status.into()
 }

@@ -1,10 +1,11 @@
 //! What a command that looks at a host works with: the host, the configuration, and whether the
 //! user wants it to stop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use xenmig::config::{Config, Settings};
 use xenmig::history::Calibration;
 use xenmig::host::Host;
@@ -19,7 +20,7 @@ use crate::cli::{Global, HostChoice};
 pub struct Session {
     opened: Opened,
     pub config: Config,
-    /// Set by SIGINT and SIGTERM.
+    /// Set by SIGINT, SIGTERM and SIGHUP.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -50,7 +51,7 @@ impl Session {
     /// Makes ready to sample: from here on signals set [`Session::stop`] instead of ending the
     /// process, so that a dirty log is always switched off; and what killed runs left is cleaned.
     pub fn prepare_to_sample(&self) -> Result<()> {
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, Arc::clone(&self.stop)).map_err(|cause| {
                 Error::new(Kind::Internal, "cannot watch for signals").because(cause)
             })?;
@@ -67,10 +68,10 @@ impl Session {
         Ok(())
     }
 
-    /// What holds for `domain`. A simulated host knows its own link and costs; the configuration
-    /// wins over it as it does over what is learnt.
-    pub fn settings(&self, domain: &str) -> Settings {
-        let mut settings = self.config.settings(domain, None);
+    /// What holds for `domain`, on its way to `target` if that is known. A simulated host knows its
+    /// own link and costs; the configuration wins over it as it does over what is learnt.
+    pub fn settings(&self, domain: &str, target: Option<&str>) -> Settings {
+        let mut settings = self.config.settings(domain, target);
         if let Opened::Sim(host) = &self.opened {
             settings.bandwidth = settings.bandwidth.or(host.link());
             settings.costs.finish = settings.costs.finish.or(host.finish());
@@ -78,12 +79,23 @@ impl Session {
         settings
     }
 
-    /// What earlier migrations from this host showed; `None` when there were none.
-    pub fn calibration(&self) -> Option<Calibration> {
+    /// What earlier migrations from this host showed, those to `target` if there were any; `None`
+    /// when there were none at all.
+    pub fn calibration(&self, target: Option<&str>) -> Option<Calibration> {
         match self.opened {
-            Opened::Xen(_) => calibration(&self.config),
+            Opened::Xen(_) => learn(&self.config, target),
             Opened::Sim(_) => None,
         }
+    }
+
+    /// Where locks, notes and sockets are kept.
+    pub fn run_directory(&self) -> PathBuf {
+        Options::default().run_directory
+    }
+
+    /// Whether this is a real host.
+    pub const fn is_real(&self) -> bool {
+        matches!(self.opened, Opened::Xen(_))
     }
 
     /// Whether a signal came.
@@ -94,9 +106,4 @@ impl Session {
 
 fn options(config: &Config) -> Options {
     Options { save_helpers: config.save_helpers().to_vec(), ..Options::default() }
-}
-
-/// What the outcomes kept in the state directory show; `None` when they show nothing.
-pub fn calibration(config: &Config) -> Option<Calibration> {
-    learn(config).map(|learnt| learnt.calibration)
 }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use common::{Place, Ran, faulty, sim};
 use insta::assert_snapshot;
 
-const COMMANDS: [&str; 6] = ["check", "predict", "sample", "hook", "doctor", "recover"];
+const COMMANDS: [&str; 7] = ["check", "predict", "sample", "migrate", "hook", "doctor", "recover"];
 
 #[test]
 fn help() {
@@ -57,6 +57,8 @@ fn a_wrong_unit_names_the_option_and_gives_an_example() {
     wrong("--bytes", "4G", &["is not a size", "4GiB"]);
     wrong("--bandwidth", "10Gbps", &["is not a bandwidth", "10Gbit/s"]);
     wrong("--window", "0s", &["above 0"]);
+    let migrate = ["migrate", "db", "h2", "--downtime", "300"];
+    Place::new().run(&migrate).refused(64, &["--downtime", "is not a duration"]);
     sim(&["predict", "db", "--bandwidth", "1Gbit/s,fast"]).refused(64, &["--bandwidth: `fast`"]);
     sim(&["predict", "db", "--deadline", "soon"]).refused(64, &["--deadline: `soon`"]);
 }
@@ -82,7 +84,9 @@ fn without_xen_it_says_what_to_do() {
     if Path::new("/dev/xen/privcmd").exists() {
         return eprintln!("skipped: this is a Xen host");
     }
-    for arguments in [&["check", "db"][..], &["sample", "db"], &["recover"]] {
+    for arguments in
+        [&["check", "db"][..], &["sample", "db"], &["migrate", "db", "h2"], &["recover"]]
+    {
         Place::new().run(arguments).refused(69, &["error: ", "Xen", "hint: ", "`--host sim`"]);
     }
     let doctor = Place::new().run(&["doctor"]);
@@ -152,6 +156,9 @@ fn no_line_is_wider_than_80_columns() {
         &["check", "db"],
         &["sample", "db", "--bitmap"],
         &["predict", "batch", "--bandwidth", "1Gbit/s,10Gbit/s", "--downtime", "300ms,unlimited"],
+        &["migrate", "web", "h2"],
+        &["migrate", "batch", "h2"],
+        &["migrate", "web", "h2", "--dry-run"],
         &["doctor"],
     ] {
         for line in sim(arguments).stdout.lines() {

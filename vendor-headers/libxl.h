@@ -2,6 +2,8 @@
 #ifndef LIBXL_H
 #define LIBXL_H
 
+#include <sys/types.h>
+
 #include "xenmig_abi.h"
 #include "xentoollog.h"
 
@@ -178,6 +180,22 @@ typedef struct {
 int libxl_ctx_alloc(libxl_ctx **pctx, int version, unsigned flags,
                     xentoollog_logger *lg);
 int libxl_ctx_free(libxl_ctx *ctx);
+
+/* Who reaps children while libxl works. */
+typedef enum {
+    libxl_sigchld_owner_libxl,
+    libxl_sigchld_owner_mainloop,
+    libxl_sigchld_owner_libxl_always,
+    libxl_sigchld_owner_libxl_always_selective_reap,
+} libxl_sigchld_owner;
+typedef struct {
+    libxl_sigchld_owner chldowner;
+    pid_t (*fork_replacement)(void *user);
+    int (*reaped_callback)(pid_t pid, int status, void *user);
+} libxl_childproc_hooks;
+/* The hooks must outlast the context. */
+void libxl_childproc_setmode(libxl_ctx *ctx, const libxl_childproc_hooks *hooks,
+                             void *user);
 
 /* Kept by the context. */
 const libxl_version_info *libxl_get_version_info(libxl_ctx *ctx);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use xenmig::check::{self, Options, Report};
+use xenmig::check::{self, Options, Policy, Report};
 use xenmig::config::Settings;
 use xenmig::dirty::Sample;
 use xenmig::host::Domain;
@@ -20,7 +20,7 @@ pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
     // The command line is read before a host is looked at.
     let bandwidth = args.bandwidth.as_deref();
     let bandwidth = bandwidth.map(|b| quantity::bandwidth("--bandwidth", b)).transpose()?;
-    with_options(Settings::default(), args)?;
+    sampling::with_budget(Settings::default(), &args.budget, &args.sampling)?;
 
     let session = Session::open(global)?;
     let found = match session.host().find(&args.domain) {
@@ -28,13 +28,15 @@ pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
         found => found,
     };
     let name = found.as_ref().map_or(args.domain.as_str(), |domain| domain.name.as_str());
-    let settings = with_options(session.settings(name), args)?;
-    let calibration = session.calibration();
+    let settings =
+        sampling::with_budget(session.settings(name, None), &args.budget, &args.sampling)?;
+    let calibration = session.calibration(None);
     let options = Options {
         settings: &settings,
         calibration: calibration.as_ref(),
         bandwidth,
         sample_anyway: false,
+        policy: Policy::Stock,
     };
     let report = match &found {
         Ok(domain) => {
@@ -57,22 +59,6 @@ pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
         _ if session.interrupted() => exit::interrupted(),
         verdict => exit::of_verdict(verdict),
     })
-}
-
-/// `settings`, with what the command line says in its place.
-fn with_options(mut settings: Settings, args: &Check) -> Result<Settings> {
-    let (budget, asked) = (&mut settings.budget, &args.budget);
-    if let Some(limit) = &asked.downtime {
-        budget.downtime = quantity::time_limit("--downtime", limit)?;
-    }
-    if let Some(limit) = &asked.total {
-        budget.total = quantity::time_limit("--total", limit)?;
-    }
-    if let Some(limit) = &asked.bytes {
-        budget.bytes = quantity::size_limit("--bytes", limit)?;
-    }
-    settings.sampling = sampling::with_options(settings.sampling, &args.sampling)?;
-    Ok(settings)
 }
 
 /// Writes the trace that was asked for.

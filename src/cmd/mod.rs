@@ -3,6 +3,7 @@
 mod check;
 mod doctor;
 mod hook;
+mod migrate;
 mod predict;
 mod quantity;
 mod recover;
@@ -22,7 +23,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Predict(args) => predict::run(args, &cli.global),
         Command::Sample(args) => sample::run(args, &cli.global),
         Command::Hook(args) => hook::run(args, &cli.global),
+        Command::Migrate(args) => migrate::run(args, &cli.global),
         Command::Doctor(_) => doctor::run(&cli.global),
-        Command::Recover(_) => recover::run(&cli.global),
+        Command::Recover(args) => recover::run(args, &cli.global),
     }
 }

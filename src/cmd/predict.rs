@@ -9,6 +9,7 @@ use xenmig::config::{Config, SamplingSettings, Settings};
 use xenmig::dirty::{Curve, CurveFile, Ended, Plan, Sample, TraceReader};
 use xenmig::history::Calibration;
 use xenmig::host::Domain;
+use xenmig::migrate::settings::learn;
 use xenmig::model::{Costs, Format, Guest, Link, Policy, Question, Row, Subject, rows};
 use xenmig::units::BytesPerSecond;
 use xenmig::{Error, Kind, Result};
@@ -17,7 +18,7 @@ use super::{quantity, sampling};
 use crate::cli::{self, Global, Predict};
 use crate::exit;
 use crate::output::{self, Style};
-use crate::session::{Session, calibration};
+use crate::session::Session;
 
 pub fn run(args: &Predict, global: &Global) -> Result<ExitCode> {
     let asked = Asked::read(args)?;
@@ -47,7 +48,7 @@ fn from_trace(file: &Path, asked: &Asked, global: &Global) -> Result<ExitCode> {
     let (sample, damage) = TraceReader::open(file)?.into_sample()?;
     let config = load(global)?;
     let settings = config.settings(&sample.domain.name, None);
-    let known = Known { settings, calibration: calibration(&config) };
+    let known = Known { settings, calibration: learn(&config, None) };
     asked.answer_sample(&sample, &known, global)?;
     // The answer rests on what could be read; that this was not all is still an error.
     damage.map_or(Ok(ExitCode::SUCCESS), Err)
@@ -57,9 +58,9 @@ fn from_domain(name: &str, args: &Predict, asked: &Asked, global: &Global) -> Re
     sampling::with_options(SamplingSettings::default(), &args.sampling)?;
     let session = Session::open(global)?;
     let domain = session.host().find(name)?;
-    let mut settings = session.settings(&domain.name);
+    let mut settings = session.settings(&domain.name, None);
     settings.sampling = sampling::with_options(settings.sampling, &args.sampling)?;
-    let known = Known { settings, calibration: session.calibration() };
+    let known = Known { settings, calibration: session.calibration(None) };
     let plan = asked.plan(&domain, &known)?;
 
     let sample = sampling::take(&session, &domain, &plan, global)?;

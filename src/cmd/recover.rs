@@ -4,12 +4,16 @@ use std::process::ExitCode;
 
 use xenmig::{Error, Kind, Result};
 
-use crate::cli::Global;
+use crate::cli::{Global, Recover};
 use crate::output::{self, Style};
 use crate::session::Session;
 
-pub fn run(global: &Global) -> Result<ExitCode> {
+pub fn run(args: &Recover, global: &Global) -> Result<ExitCode> {
     let session = Session::open(global)?;
+    if let Some(name) = &args.resume {
+        let host = session.host();
+        host.release(&host.find(name)?)?;
+    }
     let recovered = session.host().recover()?;
     output::print(&if global.json {
         output::json::recover(&recovered)?

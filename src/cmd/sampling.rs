@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use xenmig::config::SamplingSettings;
+use xenmig::config::{SamplingSettings, Settings};
 use xenmig::dirty::{self, Ended, Plan, Sample, TraceWriter};
 use xenmig::host::Domain;
 use xenmig::{Error, Kind, Result};
 
 use super::quantity;
-use crate::cli::{Global, Sampling};
+use crate::cli::{Budget, Global, Sampling};
 use crate::progress::Progress;
 use crate::session::Session;
 
@@ -22,6 +22,26 @@ pub fn with_options(
         (settings.plan.window, settings.min_window, settings.max_window) = (window, window, window);
     }
     settings.plan.windows = options.windows.unwrap_or(settings.plan.windows);
+    Ok(settings)
+}
+
+/// `settings`, with the budget and the sampling that the command line says in their place.
+pub fn with_budget(
+    mut settings: Settings,
+    asked: &Budget,
+    sampling: &Sampling,
+) -> Result<Settings> {
+    let budget = &mut settings.budget;
+    if let Some(limit) = &asked.downtime {
+        budget.downtime = quantity::time_limit("--downtime", limit)?;
+    }
+    if let Some(limit) = &asked.total {
+        budget.total = quantity::time_limit("--total", limit)?;
+    }
+    if let Some(limit) = &asked.bytes {
+        budget.bytes = quantity::size_limit("--bytes", limit)?;
+    }
+    settings.sampling = with_options(settings.sampling, sampling)?;
     Ok(settings)
 }
 

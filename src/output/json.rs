@@ -173,6 +173,13 @@ impl HotFacts {
     }
 }
 
+/// One document on one line, for streams of them.
+pub fn line(document: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string(document);
+    text.map(|text| text + "\n")
+        .map_err(|cause| Error::new(Kind::Internal, "cannot write the answer").because(cause))
+}
+
 /// One document with its line feed.
 pub fn text(document: &impl Serialize) -> Result<String> {
     let mut text = Vec::new();

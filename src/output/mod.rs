@@ -6,6 +6,8 @@ pub mod text;
 
 mod graph;
 mod layout;
+mod live;
+mod plan;
 mod style;
 mod table;
 
@@ -13,6 +15,8 @@ use std::io::{ErrorKind, Write};
 
 use xenmig::{Error, Kind, Result};
 
+pub use live::Live;
+pub use plan::Plan;
 pub use style::Style;
 
 /// Writes a whole answer to stdout. A reader that has seen enough (`| head`) is no error.

@@ -3,12 +3,14 @@
 mod check;
 mod checks;
 mod hook;
+mod migrate;
 mod predict;
 mod sample;
 
-pub use check::check;
+pub use check::{budget, check, reason, verdict};
 pub use checks::{doctor, recover};
 pub use hook::{exports, hook};
+pub use migrate::migrate;
 pub use predict::predict;
 pub use sample::sample;
 
@@ -23,7 +25,7 @@ use super::style::Style;
 const LABEL: usize = 12;
 
 /// `Memory      8.00 GiB`
-fn field(label: &str, value: &str, style: Style) -> String {
+pub fn field(label: &str, value: &str, style: Style) -> String {
     format!("{}{value}\n", style.strong(&format!("{label:<LABEL$}")))
 }
 

@@ -8,6 +8,7 @@
 
 mod answers;
 mod control;
+mod migrate;
 mod obstacles;
 mod race;
 mod refusals;

@@ -95,7 +95,7 @@ fn a_second_sampler_of_the_same_guest_is_refused() {
     let id = scene.guest("g1", "hot:2000,1000").domid;
     scene.guest("g2", "idle");
     let sampler = scene.sampling("g1", "20s");
-    let said = format!("another xenmig holds domain {id}");
+    let said = format!("another xenmig samples or migrates domain {id}");
     scene.xenmig(&["sample", "g1"]).refused(70, &[&said, "hint: wait"]);
     // Another guest can be sampled, and nobody cleans up after a sampler that lives.
     let ran = scene.xenmig(&["sample", "g2", "--window", "1s", "--windows", "1"]);

@@ -26,6 +26,7 @@ pub const FUNCTIONS: &[&str] = &[
     "xtl_logger_destroy",
     // libxl
     "libxl_ctx_(alloc|free)",
+    "libxl_childproc_setmode",
     "libxl_get_version_info",
     "libxl_get_physinfo",
     "libxl_physinfo_(init|dispose)",

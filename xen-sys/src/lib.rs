@@ -59,6 +59,7 @@
 //! xs_write(h, XBT_NULL, path: *const c_char, *const c_void, len: c_uint) -> bool
 //! libxl_ctx_alloc(*mut *mut libxl_ctx, LIBXL_VERSION, 0, *mut xentoollog_logger) -> c_int
 //! libxl_ctx_free(*mut libxl_ctx) -> c_int
+//! libxl_childproc_setmode(ctx, *const libxl_childproc_hooks, user: *mut c_void)          hooks outlast ctx
 //! libxl_get_version_info(ctx) -> *const libxl_version_info                              ctx owns it
 //! libxl_physinfo_init, _dispose(*mut libxl_physinfo); libxl_get_physinfo(ctx, *mut libxl_physinfo) -> c_int
 //! libxl_name_to_domid(ctx, name: *const c_char, *mut u32) -> c_int

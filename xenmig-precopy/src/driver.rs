@@ -256,7 +256,7 @@ impl<M: Machine, P: Policy> Driver<M, P> {
         let event = Event::Decision {
             t: self.t(),
             pending,
-            decision: name(decision).to_owned(),
+            decision: decision.name().to_owned(),
             why: self.policy.why(),
             downtime_s: self.policy.downtime_s(pending as f64),
             expected_downtime_s: self.policy.expected_downtime_s(pending as f64),
@@ -315,17 +315,6 @@ pub fn stock(told: &Told) -> Answer {
     match Stock.decide(&stats) {
         Decision::StopAndCopy => Answer::StopAndCopy,
         _ => Answer::Continue,
-    }
-}
-
-const fn name(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Continue => "continue",
-        Decision::Part(_) => "part",
-        Decision::StopAndCopy => "stop_and_copy",
-        Decision::Abort => "abort",
-        Decision::Wait(_) => "wait",
-        Decision::Throttle(_) => "throttle",
     }
 }
 

@@ -125,7 +125,7 @@ fn configured(
             return Err(Error::new(Kind::Usage, what));
         }
     };
-    Ok(Settings::resolve(&config, name, learn(&config).as_ref(), overrides))
+    Ok(Settings::resolve(&config, name, learn(&config, None).as_ref(), overrides))
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -13,11 +13,15 @@ use crate::config::Settings;
 use crate::dirty::{self, Curve, Plan, Sample};
 use crate::error::{Error, Kind, Result};
 use crate::history::Calibration;
-use crate::host::{DomId, Domain, Host, HostInfo, RunState, Setup, Transfer};
+use crate::host::{DomId, Domain, GuestType, Host, HostInfo, RunState, Setup, Transfer};
 use crate::model::{Costs, Format, Guest, Link, Prediction, Stock, predict};
 use crate::policy::Budget;
 use crate::policy::gate::{self, Facts, Judgement, Sampling, Verdict};
+use crate::policy::precopy::{Controller, Known};
 use crate::units::BytesPerSecond;
+
+/// A steered save that still copies after so long does not converge.
+const DEADLINE: Duration = Duration::from_secs(3600);
 
 /// What to check by.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +35,18 @@ pub struct Options<'a> {
     /// Sample even where the verdict is certain without, or the guest is paused. A domain that is
     /// being moved, torn down or Dom0 is not sampled even then.
     pub sample_anyway: bool,
+    /// Whose cost is predicted.
+    pub policy: Policy,
+}
+
+/// What decides when the guest is suspended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Xen's own policy, as under `xl migrate`.
+    #[default]
+    Stock,
+    /// The controller that keeps the budget of the settings, as far as their steering allows.
+    Steered,
 }
 
 /// Where the bandwidth comes from.
@@ -67,8 +83,11 @@ pub struct Report {
     pub sample: Option<Sample>,
     /// The mean of the sample's windows; `None` when none of them has a point.
     pub curve: Option<Curve>,
-    /// What a migration would cost under Xen's stock policy; `None` without curve or bandwidth.
+    /// What a migration would cost; `None` without curve or bandwidth.
     pub prediction: Option<Prediction>,
+    /// That is predicted for a save that is steered; otherwise for Xen's stock policy. A save that
+    /// no steering can bring within the budget is predicted as stock.
+    pub predicted_steered: bool,
     /// What it may cost.
     pub budget: Budget,
     /// The link's bandwidth, and how it is known; `None` when it is not.
@@ -93,6 +112,66 @@ impl Options<'_> {
         let learnt = self.calibration.map_or_else(Costs::default, |calibration| calibration.costs);
         let costs = self.settings.costs.over(learnt);
         Some(Link { bandwidth, format: Format::XEN, costs })
+    }
+
+    /// The controller of a steered save of `domain` over `link`, as far as `sample` shows the guest;
+    /// `None` under the stock policy.
+    #[must_use]
+    pub fn controller(
+        &self,
+        domain: &Domain,
+        sample: Option<&Sample>,
+        link: &Link,
+    ) -> Option<Controller> {
+        if self.policy == Policy::Stock {
+            return None;
+        }
+        let steering = self.settings.steering;
+        let known = Known {
+            guest: Guest::from(domain),
+            bandwidth: Some(link.bandwidth),
+            costs: link.costs,
+            finish_spread: self.finish_spread(),
+            holds_back: steering.hold_back && domain.guest_type != GuestType::Pv,
+            steady: sample.is_some_and(Sample::is_steady),
+            cpu_percent: sample.and_then(Sample::cpu_percent).unwrap_or(domain.vcpus * 100),
+        };
+        Some(Controller::new(self.settings.budget, steering, known))
+    }
+
+    /// See [`Known::finish_spread`]; 0 where nothing was learnt.
+    #[must_use]
+    pub fn finish_spread(&self) -> Duration {
+        self.calibration.map_or(Duration::ZERO, |calibration| calibration.finish_spread)
+    }
+
+    /// The link beside what the host of `sample` does besides.
+    fn link_beside(&self, sample: &Sample) -> Option<Link> {
+        let link = self.link()?;
+        Some(Link { costs: link.costs.beside(sample), ..link })
+    }
+
+    /// What a steered save would cost; `None` when it would not move the guest.
+    fn predict_steered(
+        &self,
+        domain: &Domain,
+        sample: &Sample,
+        curves: &[Curve],
+    ) -> Option<Prediction> {
+        let (link, guest) = (self.link_beside(sample)?, Guest::from(domain));
+        let controller = self.controller(domain, Some(sample), &link)?;
+        let predicted = predict(&guest, &link, curves, || controller.clone(), DEADLINE)?;
+        predicted.expected.moved().then_some(predicted)
+    }
+
+    fn predict_stock(
+        &self,
+        domain: &Domain,
+        sample: &Sample,
+        curves: &[Curve],
+    ) -> Option<Prediction> {
+        let link = self.link_beside(sample)?;
+        predict(&Guest::from(domain), &link, curves, || Stock, Duration::MAX)
     }
 
     /// How to sample `domain`: see [`crate::config::SamplingSettings::plan_for`].
@@ -122,8 +201,8 @@ pub fn check(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Report> {
-    match Known::gather(host, domain) {
-        Ok(known) => known.check(host, options, stop, progress),
+    match Looked::gather(host, domain) {
+        Ok(looked) => looked.check(host, options, stop, progress),
         Err(error) if error.kind() == Kind::NoSuchDomain => {
             Ok(Report::no_such_domain(&domain.id.to_string(), &error, options))
         }
@@ -132,14 +211,14 @@ pub fn check(
 }
 
 /// What is known without sampling.
-struct Known {
+struct Looked {
     domain: Domain,
     setup: Option<Setup>,
     transfer: Option<Transfer>,
     host: HostInfo,
 }
 
-impl Known {
+impl Looked {
     fn gather(host: &dyn Host, domain: &Domain) -> Result<Self> {
         let setup = match host.setup(domain.id) {
             Ok(setup) => Some(setup),
@@ -161,12 +240,13 @@ impl Known {
         progress: &mut dyn FnMut(f64),
     ) -> Result<Report> {
         let bandwidth = options.link_bandwidth();
-        let report = |known: Self, judgement, sample| Report {
-            subject: Subject::Domain(known.domain),
+        let report = |looked: Self, judgement, sample| Report {
+            subject: Subject::Domain(looked.domain),
             judgement,
             sample,
             curve: None,
             prediction: None,
+            predicted_steered: false,
             budget: options.settings.budget,
             bandwidth,
         };
@@ -186,15 +266,13 @@ impl Known {
         // Seconds have passed.
         self.look_again(host)?;
         let curves = Curve::all_measured(&sample.windows, self.domain.memory);
-        let prediction = options.link().and_then(|link| {
-            let guest = Guest::from(&self.domain);
-            let link = Link { costs: link.costs.beside(&sample), ..link };
-            predict(&guest, &link, &curves, || Stock, Duration::MAX)
-        });
+        let steered = options.predict_steered(&self.domain, &sample, &curves);
+        let predicted_steered = steered.is_some();
+        let prediction = steered.or_else(|| options.predict_stock(&self.domain, &sample, &curves));
         let facts = self.facts(options, Sampling::Taken(&sample), prediction.as_ref());
         let judgement = gate::judge(&facts);
         let curve = Curve::mean(&curves);
-        Ok(Report { curve, prediction, ..report(self, judgement, Some(sample)) })
+        Ok(Report { curve, prediction, predicted_steered, ..report(self, judgement, Some(sample)) })
     }
 
     fn facts<'a>(
@@ -255,6 +333,7 @@ impl Report {
             sample: None,
             curve: None,
             prediction: None,
+            predicted_steered: false,
             budget: options.settings.budget,
             bandwidth: options.link_bandwidth(),
         }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dirty::Bitmap;
 use crate::error::{Error, Kind, Result};
+use crate::migrate::Source;
 use crate::units::{Bytes, Pages};
 
 /// Xen's number of a running domain.
@@ -324,6 +325,27 @@ pub trait Host {
     /// [`Kind::Busy`] when somebody else owns the log or a save runs, [`Kind::Unsupported`] when
     /// this guest's pages cannot be logged, [`Kind::Permission`] when saves cannot be guarded.
     fn dirty_log<'a>(&'a self, id: DomId, stop: &'a AtomicBool) -> Result<Box<dyn DirtyLog + 'a>>;
+
+    /// Takes hold of a domain in order to migrate it. Others are refused while this is kept.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when another xenmig works on the domain, [`Kind::Unsupported`] on a host that
+    /// cannot migrate.
+    fn source(&self, domain: &Domain) -> Result<Box<dyn Source>> {
+        let what = format!("this host cannot migrate domain {}", domain.id);
+        Err(Error::new(Kind::Unsupported, what))
+    }
+
+    /// Lets a suspended domain go on at this host, and gives it its name back. Only for a guest
+    /// that is known to run nowhere else.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when it is not suspended, [`Kind::Busy`] when another xenmig works on it,
+    /// [`Kind::Unsupported`] on a host that cannot do it.
+    fn release(&self, domain: &Domain) -> Result<()> {
+        let what = format!("this host cannot resume domain {}", domain.id);
+        Err(Error::new(Kind::Unsupported, what))
+    }
 
     /// Can this host do what xenmig needs?
     fn findings(&self) -> Vec<Finding>;

@@ -39,7 +39,11 @@ pub fn check(report: &Report, style: Style) -> String {
         out += &lines(graph::curve(curve.points(), style));
     }
     if let Some(prediction) = &report.prediction {
-        out += &format!("\n{}\n", style.strong("Prediction for a stock `xl migrate`"));
+        let title = match report.predicted_steered {
+            true => "Prediction for a migration that keeps the budget",
+            false => "Prediction for a stock `xl migrate`",
+        };
+        out += &format!("\n{}\n", style.strong(title));
         out += &costs(prediction);
         out += "\n";
         out += &lines(rounds(&prediction.expected));
@@ -47,7 +51,7 @@ pub fn check(report: &Report, style: Style) -> String {
     out
 }
 
-fn verdict(report: &Report, style: Style) -> String {
+pub fn verdict(report: &Report, style: Style) -> String {
     let who = match &report.subject {
         Subject::Domain(domain) => name(domain),
         Subject::Unknown(asked) => format!("`{asked}`"),
@@ -60,7 +64,7 @@ fn verdict(report: &Report, style: Style) -> String {
 }
 
 /// `block   pci-passthrough`, the message, and what to do.
-fn reason(reason: &Reason, style: Style) -> String {
+pub fn reason(reason: &Reason, style: Style) -> String {
     let weight = match reason.severity {
         Severity::Block => style.bad("block"),
         Severity::Wait => style.warning("wait "),
@@ -111,7 +115,7 @@ fn origin(source: BandwidthSource) -> &'static str {
     }
 }
 
-fn budget(budget: &Budget) -> String {
+pub fn budget(budget: &Budget) -> String {
     let limit = |limit: Option<String>| limit.unwrap_or_else(|| "unlimited".to_owned());
     let downtime = limit(budget.downtime.map(show_duration));
     let total = limit(budget.total.map(show_duration));

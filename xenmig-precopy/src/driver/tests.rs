@@ -141,7 +141,7 @@ fn decisions_become_answers_and_are_told() {
     ] {
         let mut driver = driver(&[decision]);
         assert_eq!(first(&mut driver), answer);
-        assert_eq!(decisions(&driver), [name(decision)]);
+        assert_eq!(decisions(&driver), [decision.name()]);
     }
 }
 

@@ -113,6 +113,12 @@ impl Config {
         &self.xen.save_helpers
     }
 
+    /// The wrapper that steers saves; `None`: it is looked for beside the program.
+    #[must_use]
+    pub fn hook(&self) -> Option<&Path> {
+        self.xen.hook.as_deref()
+    }
+
     /// Where finished migrations are remembered.
     #[must_use]
     pub fn state_dir(&self) -> &Path {

@@ -157,6 +157,7 @@ impl SteerSection {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct XenSection {
     pub(super) save_helpers: Vec<PathBuf>,
+    pub(super) hook: Option<PathBuf>,
 }
 
 /// `[paths]`

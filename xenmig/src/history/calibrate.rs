@@ -46,6 +46,8 @@ pub struct Calibration {
     pub bandwidth: BytesPerSecond,
     /// What the hosts added.
     pub costs: Costs,
+    /// How much longer than [`Costs::finish`] nine of ten of them took at most.
+    pub finish_spread: Duration,
     /// How many migrations this rests on.
     pub from: usize,
 }
@@ -115,7 +117,18 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
             .max(0.0),
         finish: typical(|record| record.finish_s),
     };
-    Some(Calibration { bandwidth, costs, from: used.len() })
+    let finish_spread = spread(used.iter().map(|record| record.finish_s).collect());
+    Some(Calibration { bandwidth, costs, finish_spread, from: used.len() })
+}
+
+/// From the middle of some times up to the ninth of ten.
+fn spread(mut times: Vec<f64>) -> Duration {
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let nth = ((times.len() as f64 * share).ceil() as usize).saturating_sub(1);
+        times.get(nth).copied().unwrap_or(0.0)
+    };
+    time(Some(at(0.9) - at(0.5)))
 }
 
 /// Pages of the final set beyond what the workload dirtied meanwhile, with their weight; `None`
@@ -220,6 +233,13 @@ fn time(seconds: Option<f64>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_spread_is_from_the_middle_to_the_ninth_of_ten() {
+        assert_eq!(spread((1..=10).map(f64::from).collect()), Duration::from_secs(4));
+        assert_eq!(spread(vec![7.0]), Duration::ZERO);
+        assert_eq!(spread(Vec::new()), Duration::ZERO);
+    }
 
     #[test]
     fn the_median_goes_by_weight() {

@@ -158,3 +158,23 @@ pub enum Event {
         result: i32,
     },
 }
+
+impl Event {
+    /// When it happened, in seconds since the save began.
+    #[must_use]
+    pub const fn t(&self) -> f64 {
+        match self {
+            Self::Begin { .. } => 0.0,
+            Self::Send { t, .. }
+            | Self::Sent { t, .. }
+            | Self::Decision { t, .. }
+            | Self::Suspending { t }
+            | Self::Suspended { t }
+            | Self::Last { t, .. }
+            | Self::Capped { t, .. }
+            | Self::GivenUp { t, .. }
+            | Self::Stock { t, .. }
+            | Self::End { t, .. } => *t,
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::hook::Settings;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::history::{Calibration, OutcomeRecord, OutcomeStore, calibrate};
+use crate::history::{Calibration, OutcomeStore, calibrate};
 use crate::model::{Costs, Guest};
 use crate::policy::Budget;
 use crate::policy::precopy::{Controller, Known, OnMiss};
@@ -85,48 +85,24 @@ fn wrong(name: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>)
     Error::new(Kind::Usage, name).because(cause)
 }
 
-/// What earlier migrations from this host showed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Learnt {
-    /// Bandwidth and costs.
-    pub calibration: Calibration,
-    /// See [`Known::finish_spread`].
-    pub finish_spread: Duration,
-}
-
-/// Reads what the outcomes kept in the state directory show; `None` when they show nothing, which
-/// is worse, but no error.
+/// What the outcomes kept in the state directory show: those to `target` if there are any, or else
+/// all. `None` when they show nothing; a prediction without them is worse, but still one.
 #[must_use]
-pub fn learn(config: &Config) -> Option<Learnt> {
+pub fn learn(config: &Config, target: Option<&str>) -> Option<Calibration> {
     let store = OutcomeStore::new(config.state_dir());
-    match store.read() {
-        Ok(outcomes) => {
-            for skipped in &outcomes.skipped {
-                let (path, line) = (store.path().display(), skipped.line);
-                log::warn!("{path}, line {line} is skipped: {}", skipped.why);
-            }
-            let calibration = calibrate(&outcomes.records, None)?;
-            let finish_spread = finish_spread(&outcomes.records, calibration.from);
-            Some(Learnt { calibration, finish_spread })
-        }
+    let outcomes = match store.read() {
+        Ok(outcomes) => outcomes,
         Err(error) => {
             log::warn!("earlier migrations are not taken into account: {error}");
-            None
+            return None;
         }
-    }
-}
-
-/// How much longer than half of the newest `count` migrations nine of ten of them took at most,
-/// from the end of the last send on.
-fn finish_spread(records: &[OutcomeRecord], count: usize) -> Duration {
-    let newest = &records[records.len().saturating_sub(count)..];
-    let mut times: Vec<f64> = newest.iter().map(|record| record.finish_s).collect();
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let nth = ((times.len() as f64 * share).ceil() as usize).saturating_sub(1);
-        times.get(nth).copied().unwrap_or(0.0)
     };
-    Duration::try_from_secs_f64(at(0.9) - at(0.5)).unwrap_or_default()
+    for skipped in &outcomes.skipped {
+        let (path, line) = (store.path().display(), skipped.line);
+        log::warn!("{path}, line {line} is skipped: {}", skipped.why);
+    }
+    let to_it = target.and_then(|target| calibrate(&outcomes.records, Some(target)));
+    to_it.or_else(|| calibrate(&outcomes.records, None))
 }
 
 impl Settings {
@@ -136,7 +112,7 @@ impl Settings {
     pub fn resolve(
         config: &Config,
         domain: &str,
-        learnt: Option<&Learnt>,
+        learnt: Option<&Calibration>,
         overrides: Overrides,
     ) -> Self {
         let configured = config.settings(domain, None);
@@ -144,9 +120,8 @@ impl Settings {
         let budget = configured.budget;
         let mut steering = configured.steering;
         steering.on_miss = overrides.on_miss.unwrap_or(steering.on_miss);
-        let calibration = learnt.map(|learnt| learnt.calibration);
-        let bandwidth = configured.bandwidth.or(calibration.map(|learnt| learnt.bandwidth));
-        let costs = calibration.map_or_else(Costs::default, |learnt| learnt.costs);
+        let bandwidth = configured.bandwidth.or(learnt.map(|learnt| learnt.bandwidth));
+        let costs = learnt.map_or_else(Costs::default, |learnt| learnt.costs);
         Self {
             downtime_s: seconds(overrides.downtime.unwrap_or(budget.downtime)),
             total_s: seconds(overrides.total.unwrap_or(budget.total)),
@@ -221,15 +196,14 @@ mod tests {
         Config::parse(text, Path::new("test.toml")).unwrap()
     }
 
-    fn learnt() -> Learnt {
+    fn learnt() -> Calibration {
         let costs = Costs {
             start: Duration::from_millis(7),
             finish: Duration::from_millis(90),
             ..Costs::default()
         };
         let bandwidth = BytesPerSecond::new(5e8).unwrap();
-        let calibration = Calibration { bandwidth, costs, from: 3 };
-        Learnt { calibration, finish_spread: Duration::from_millis(20) }
+        Calibration { bandwidth, costs, finish_spread: Duration::from_millis(20), from: 3 }
     }
 
     #[test]
@@ -284,30 +258,5 @@ mod tests {
         ] {
             assert_eq!(bad.controller(guest, 100, true).unwrap_err().kind(), Kind::Data, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn the_spread_is_from_the_middle_to_the_ninth_of_ten() {
-        let record = |finish_s| OutcomeRecord {
-            schema: crate::history::outcome::Schema::V1,
-            at_unix_s: 0,
-            domain: String::new(),
-            uuid: String::new(),
-            target: String::new(),
-            populated_pages: 1,
-            p2m_pages: 1,
-            sender_share: None,
-            start_s: 0.0,
-            rounds: Vec::new(),
-            suspend_request_s: 0.0,
-            last: None,
-            finish_s,
-            total_s: 0.0,
-            downtime_s: 0.0,
-        };
-        let records: Vec<_> = (1..=10).map(|n| record(f64::from(n))).collect();
-        assert_eq!(finish_spread(&records, 10), Duration::from_secs(4));
-        assert_eq!(finish_spread(&records, 1), Duration::ZERO);
-        assert_eq!(finish_spread(&[], 10), Duration::ZERO);
     }
 }

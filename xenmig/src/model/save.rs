@@ -53,6 +53,21 @@ pub enum Decision {
     Throttle(u32),
 }
 
+impl Decision {
+    /// As events have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Part(_) => "part",
+            Self::StopAndCopy => "stop_and_copy",
+            Self::Abort => "abort",
+            Self::Wait(_) => "wait",
+            Self::Throttle(_) => "throttle",
+        }
+    }
+}
+
 /// Decides when copying has to end. Xen calls it before and after every send; so do the model, the
 /// simulator and the hook in the real save helper.
 pub trait PrecopyPolicy {

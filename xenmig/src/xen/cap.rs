@@ -8,8 +8,10 @@ use std::path::Path;
 use xen_sys as sys;
 
 use super::control::{Control, errno};
+use super::domain;
 use super::gate::on;
 use super::lease::{Lease, Note};
+use super::store::Store;
 use crate::error::{Error, Kind, Result};
 use crate::host::{DomId, Domain};
 
@@ -72,12 +74,12 @@ pub(super) struct Lowered {
 impl Lowered {
     /// Notes in `directory` what the cap of `domain` is, before anybody changes it.
     pub(super) fn note(control: &Control, domain: &Domain, directory: &Path) -> Result<Self> {
-        let mut lease = Lease::take(directory, domain.id)?;
+        let mut lease = Lease::take_cap(directory, domain.id)?;
         let uuid = domain.uuid.to_string();
         // What a killed process noted is the cap as its owner set it; what holds now is not.
         let noted = lease.note()?.filter(|note| note.uuid == uuid).and_then(|note| note.cap);
         let before = noted.map_or_else(|| control.cap(domain.id), Ok)?;
-        lease.write(&Note { uuid, pid: std::process::id(), cap: Some(before) })?;
+        lease.write(&Note { uuid, pid: std::process::id(), leaving: None, cap: Some(before) })?;
         Ok(Self { before, lease })
     }
 
@@ -103,6 +105,42 @@ impl Lowered {
     }
 }
 
+/// Sets the cap of domain `id` back that a killed save had lowered, if the note of one is there. Says
+/// what was done; `None` is nothing.
+pub(super) fn restore_noted(
+    control: &Control,
+    store: &Store,
+    directory: &Path,
+    id: DomId,
+) -> Result<Option<String>> {
+    let mut lease = match Lease::take_cap(directory, id) {
+        Ok(lease) => lease,
+        // Its save goes on.
+        Err(error) if error.kind() == Kind::Busy => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some(note) = lease.note()? else {
+        return Ok(None);
+    };
+    let what = match domain::one(control, store, id) {
+        Ok(domain) if domain.uuid.to_string() == note.uuid => match note.cap {
+            Some(0) => {
+                control.set_cap(id, 0)?;
+                "took away the cap of a killed save".to_owned()
+            }
+            Some(cap) => {
+                control.set_cap(id, cap)?;
+                format!("set the cap back to {cap} % after a killed save")
+            }
+            None => "a killed save had not lowered the cap".to_owned(),
+        },
+        Err(error) if error.kind() != Kind::NoSuchDomain => return Err(error),
+        _ => "the domain whose cap a killed save had lowered has gone".to_owned(),
+    };
+    lease.clear();
+    Ok(Some(what))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +149,7 @@ mod tests {
     fn a_domain_never_gets_more_than_it_had() {
         let dir = tempfile::tempdir().unwrap();
         let lowered = |before| {
-            let lease = Lease::take(dir.path(), DomId(7)).unwrap();
+            let lease = Lease::take_cap(dir.path(), DomId(7)).unwrap();
             Lowered { before, lease }
         };
         assert_eq!(lowered(0).at_most(50), 50);

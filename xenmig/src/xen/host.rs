@@ -1,8 +1,8 @@
 //! [`XenHost`]: the real host behind the trait [`Host`].
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use xen_sys as sys;
@@ -13,13 +13,15 @@ use super::light::Light;
 use super::log_dirty::LogDirty;
 use super::process::{self, Intent};
 use super::save_guard::{SaveGuard, save_helpers};
+use super::source::XenSource;
 use super::store::Store;
-use super::{cpu, domain, findings, setup};
+use super::{abandoned, cap, cpu, domain, findings, setup};
 use crate::error::{Error, Kind, Result};
 use crate::host::{
     CpuTimes, DirtyLog, DomId, Domain, Finding, GuestType, Host, HostInfo, Recovered, RunState,
     Setup, Transfer,
 };
+use crate::migrate::Source;
 use crate::units::{Bytes, PAGE_SIZE, Pages};
 
 /// How to work with this host.
@@ -43,7 +45,7 @@ pub struct XenHost {
     store: Store,
     options: Options,
     cpus: u32,
-    guard: OnceLock<SaveGuard>,
+    guard: OnceLock<Arc<SaveGuard>>,
 }
 
 impl XenHost {
@@ -90,12 +92,12 @@ impl XenHost {
     }
 
     /// The guard over saves, started when it is first needed and kept from then on.
-    fn guard(&self) -> Result<&SaveGuard> {
+    fn guard(&self) -> Result<&Arc<SaveGuard>> {
         if let Some(guard) = self.guard.get() {
             return Ok(guard);
         }
         let guard = SaveGuard::start(&save_helpers(&self.options.save_helpers))?;
-        Ok(self.guard.get_or_init(|| guard))
+        Ok(self.guard.get_or_init(|| Arc::new(guard)))
     }
 
     fn can_log(&self, domain: &Domain) -> Result<()> {
@@ -134,24 +136,25 @@ impl XenHost {
             Err(error) if error.kind() == Kind::NoSuchDomain => false,
             Err(error) => return Err(error),
         };
-        let cap = note.cap.filter(|_| same);
-        if let Some(cap) = cap {
-            self.control.set_cap(id, cap)?;
+        if let Some(leaving) = note.leaving.filter(|_| same) {
+            let guard = self.guard()?;
+            return abandoned::recover(&self.control, guard, id, &leaving, lease).map(Some);
         }
-        let log = if !same {
-            "the domain that a killed xenmig sampled has gone"
+        let what = if !same {
+            "the domain that a killed xenmig sampled or migrated has gone"
         } else if self.guard()?.clean_up(id)? {
             "switched off the dirty log that a killed xenmig had left on"
         } else {
             "a save runs and has taken over the dirty log that a killed xenmig had left on"
         };
         lease.clear();
-        let what = match cap {
-            None => log.to_owned(),
-            Some(0) => format!("took away the cap of a killed save; {log}"),
-            Some(cap) => format!("set the cap back to {cap} %; {log}"),
-        };
-        Ok(Some(Recovered { domid: id, what, clean: true }))
+        Ok(Some(Recovered { domid: id, what: what.to_owned(), clean: true }))
+    }
+
+    fn recover_cap(&self, id: DomId) -> Result<Option<Recovered>> {
+        let directory = &self.options.run_directory;
+        let what = cap::restore_noted(&self.control, &self.store, directory, id)?;
+        Ok(what.map(|what| Recovered { domid: id, what, clean: true }))
     }
 }
 
@@ -240,20 +243,36 @@ impl Host for XenHost {
         Ok(Box::new(LogDirty::new(guard, &self.control, &domain, lease, stop)?))
     }
 
+    fn source(&self, domain: &Domain) -> Result<Box<dyn Source>> {
+        let guard = match self.guard() {
+            Ok(guard) => Some(Arc::clone(guard)),
+            Err(error) => {
+                log::warn!("{error}");
+                None
+            }
+        };
+        let lease = Lease::take(&self.options.run_directory, domain.id)?;
+        Ok(Box::new(XenSource::new(domain, lease, guard, self.options.run_directory.clone())?))
+    }
+
+    fn release(&self, domain: &Domain) -> Result<()> {
+        let mut lease = Lease::take(&self.options.run_directory, domain.id)?;
+        abandoned::release(self.guard()?, domain, &mut lease)
+    }
+
     fn findings(&self) -> Vec<Finding> {
         findings::all(self, &self.options)
     }
 
     fn recover(&self) -> Result<Vec<Recovered>> {
-        let mut done = Vec::new();
-        for id in lease::known(&self.options.run_directory)? {
-            match self.recover_one(id) {
-                Ok(nothing_or_one) => done.extend(nothing_or_one),
-                Err(error) => {
-                    done.push(Recovered { domid: id, what: error.to_string(), clean: false })
-                }
-            }
-        }
-        Ok(done)
+        let directory = &self.options.run_directory;
+        let caps = lease::known_caps(directory)?.into_iter().map(|id| (id, self.recover_cap(id)));
+        let others = lease::known(directory)?.into_iter().map(|id| (id, self.recover_one(id)));
+        let done = caps.chain(others).filter_map(|(id, done)| {
+            done.unwrap_or_else(|error| {
+                Some(Recovered { domid: id, what: error.to_string(), clean: false })
+            })
+        });
+        Ok(done.collect())
     }
 }

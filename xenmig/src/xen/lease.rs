@@ -1,8 +1,10 @@
 //! One xenmig process at a time per domain, and a note that outlives a killed one.
 //!
-//! Each domain has a file in the run directory. Whoever holds its lock may use the dirty log or
-//! lower the cap; what is written in it says that the log is on, and what the cap was. A file with
-//! a note and no lock is what a killed process left.
+//! Each domain may have two files in the run directory. Whoever holds the lock of the first may use
+//! the dirty log, or migrate the domain; what is written in it says that the log is on, or how far
+//! the migration is. The lock of the second belongs to the save whose hook lowers the domain's cap,
+//! be it part of a migration by xenmig or not; what is written in it says what the cap was. A file
+//! with a note and no lock is what a killed process left.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -14,17 +16,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::host::DomId;
+use crate::migrate::Progress;
 
-/// What is written while the log is on or the cap lowered.
+/// How the names of the files begin.
+const LOG: &str = "domain-";
+const CAP: &str = "cap-";
+
+/// What is written while the log is on, the domain is migrated, or its cap lowered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
     /// The domain's identity: a later domain with the same number is another one.
     pub uuid: String,
     /// The process that switched the log on or lowered the cap.
     pub pid: u32,
+    /// The domain is being migrated; `None` when it is only sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Leaving>,
     /// The cap to set back to; `None` when it was not changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap: Option<u16>,
+}
+
+/// What is written while a domain is migrated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Leaving {
+    /// Its name before.
+    pub name: String,
+    /// How far it is.
+    pub progress: Progress,
 }
 
 /// The lock on one domain. Released when dropped; the note stays unless it was cleared.
@@ -40,12 +59,24 @@ impl Lease {
     /// # Errors
     /// [`Kind::Busy`] when another process has it.
     pub(super) fn take(directory: &Path, id: DomId) -> Result<Self> {
+        Self::open(directory, LOG, id)
+    }
+
+    /// Takes the lock of the cap of domain `id`.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when another process has it.
+    pub(super) fn take_cap(directory: &Path, id: DomId) -> Result<Self> {
+        Self::open(directory, CAP, id)
+    }
+
+    fn open(directory: &Path, prefix: &str, id: DomId) -> Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
             .map_err(|cause| Error::file(directory, "create", cause))?;
-        let path = directory.join(format!("domain-{id}"));
+        let path = directory.join(format!("{prefix}{id}"));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -56,10 +87,11 @@ impl Lease {
             .map_err(|cause| Error::file(&path, "open", cause))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { file, path }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(Error::new(Kind::Busy, format!("another xenmig holds domain {id}"))
-                    .hint("wait until it is done"))
-            }
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
+                Kind::Busy,
+                format!("another xenmig samples or migrates domain {id}"),
+            )
+            .hint("wait until it is done")),
             Err(cause) => Err(Error::file(&path, "lock", cause.into())),
         }
     }
@@ -73,7 +105,7 @@ impl Lease {
             return Ok(None);
         }
         // A torn note still says that the log may be on; of which domain the name tells.
-        let torn = Note { uuid: String::new(), pid: 0, cap: None };
+        let torn = Note { uuid: String::new(), pid: 0, leaving: None, cap: None };
         Ok(Some(serde_json::from_str(&text).unwrap_or(torn)))
     }
 
@@ -97,15 +129,24 @@ impl Lease {
     }
 }
 
-/// The domains that have a file in the run directory.
+/// The domains that have a first file in the run directory.
 pub(super) fn known(directory: &Path) -> Result<Vec<DomId>> {
+    with_file(directory, LOG)
+}
+
+/// The domains that have a second one.
+pub(super) fn known_caps(directory: &Path) -> Result<Vec<DomId>> {
+    with_file(directory, CAP)
+}
+
+fn with_file(directory: &Path, prefix: &str) -> Result<Vec<DomId>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(cause) => return Err(Error::file(directory, "read", cause)),
     };
     let mut known: Vec<_> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("domain-")?.parse().ok())
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix(prefix)?.parse().ok())
         .map(DomId)
         .collect();
     known.sort_unstable();
@@ -119,7 +160,7 @@ mod tests {
     const ID: DomId = DomId(7);
 
     fn note() -> Note {
-        Note { uuid: "a".into(), pid: 42, cap: None }
+        Note { uuid: "a".into(), pid: 42, leaving: None, cap: None }
     }
 
     #[test]

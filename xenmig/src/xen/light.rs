@@ -1,7 +1,9 @@
-//! A handle to libxenlight: what the tool stack knows of a domain.
+//! A handle to libxenlight: what the tool stack knows of a domain, and what it does to one that
+//! is migrated.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 
 use serde_json::Value;
@@ -12,6 +14,13 @@ use super::logger;
 use super::store::Allocated;
 use crate::error::{Error, Kind, Result};
 use crate::host::DomId;
+
+/// libxl reaps the children that it starts, and no others: those of this process are its own.
+static HOOKS: sys::libxl_childproc_hooks = sys::libxl_childproc_hooks {
+    chldowner: sys::libxl_sigchld_owner_libxl_always_selective_reap,
+    fork_replacement: None,
+    reaped_callback: None,
+};
 
 /// An open libxenlight context. Freed when dropped.
 pub(super) struct Light {
@@ -32,13 +41,23 @@ impl Light {
             )
         };
         check_light(returned, on_host("open libxenlight"))?;
-        NonNull::new(context)
-            .map(|context| Self { context })
-            .ok_or_else(|| Error::new(Kind::Internal, "libxenlight gave no context"))
+        let context = NonNull::new(context)
+            .ok_or_else(|| Error::new(Kind::Internal, "libxenlight gave no context"))?;
+        // SAFETY: the context is open and has no children yet; the hooks live for ever.
+        unsafe {
+            sys::libxl_childproc_setmode(context.as_ptr(), &raw const HOOKS, ptr::null_mut())
+        };
+        Ok(Self { context })
+    }
+
+    /// The domain's configuration, read.
+    pub(super) fn configuration(&self, id: DomId) -> Result<Value> {
+        serde_json::from_slice(&self.configuration_json(id)?)
+            .map_err(|cause| Error::new(Kind::Internal, "libxenlight's JSON is odd").because(cause))
     }
 
     /// The domain's configuration as libxl's JSON.
-    pub(super) fn configuration(&self, id: DomId) -> Result<Value> {
+    pub(super) fn configuration_json(&self, id: DomId) -> Result<Vec<u8>> {
         let attempt = on(id, "read the configuration");
         let mut config = Configuration::new();
         // SAFETY: the context is open, the configuration initialised; a null `how` means "wait".
@@ -57,8 +76,61 @@ impl Light {
             .ok_or_else(|| Error::new(Kind::Internal, "libxenlight cannot write JSON"))?;
         // SAFETY: the call returns a C string of its own allocation.
         let text = unsafe { CStr::from_ptr(text.as_ptr().cast()) };
-        serde_json::from_slice(text.to_bytes())
-            .map_err(|cause| Error::new(Kind::Internal, "libxenlight's JSON is odd").because(cause))
+        Ok(text.to_bytes().to_vec())
+    }
+
+    /// Saves the domain live into `stream`. Afterwards it is suspended, or the save has failed and
+    /// it may be suspended or run.
+    pub(super) fn save(&self, id: DomId, stream: BorrowedFd<'_>, debug: bool) -> Result<()> {
+        let flags = sys::LIBXL_SUSPEND_LIVE | if debug { sys::LIBXL_SUSPEND_DEBUG } else { 0 };
+        // SAFETY: the context and the descriptor are open until the call returns, which, with a
+        // null `how`, is when the save has ended.
+        let returned = unsafe {
+            sys::libxl_domain_suspend(
+                self.context.as_ptr(),
+                u32::from(id.0),
+                stream.as_raw_fd(),
+                flags.cast_signed(),
+                ptr::null(),
+            )
+        };
+        check_light(returned, on(id, "save the memory"))
+    }
+
+    /// Lets a suspended domain go on.
+    pub(super) fn resume(&self, id: DomId) -> Result<()> {
+        const COOPERATIVE: i32 = 1;
+        // SAFETY: the context is open; a null `how` means "wait".
+        let returned = unsafe {
+            let context = self.context.as_ptr();
+            sys::libxl_domain_resume(context, u32::from(id.0), COOPERATIVE, ptr::null())
+        };
+        check_light(returned, on(id, "resume the vCPUs"))
+    }
+
+    /// Destroys the domain.
+    pub(super) fn destroy(&self, id: DomId) -> Result<()> {
+        // SAFETY: the context is open; a null `how` means "wait".
+        let returned = unsafe {
+            sys::libxl_domain_destroy(self.context.as_ptr(), u32::from(id.0), ptr::null())
+        };
+        check_light(returned, on(id, "destroy what is left"))
+    }
+
+    /// Renames the domain, if its name is `from`.
+    pub(super) fn rename(&self, id: DomId, from: &str, to: &str) -> Result<()> {
+        let text = |name: &str| {
+            CString::new(name).map_err(|cause| {
+                Error::new(Kind::Usage, format!("{name:?} is no name")).because(cause)
+            })
+        };
+        let (from, to) = (text(from)?, text(to)?);
+        // SAFETY: the context is open; the names are C strings that outlive the call.
+        let returned = unsafe {
+            let context = self.context.as_ptr();
+            sys::libxl_domain_rename(context, u32::from(id.0), from.as_ptr(), to.as_ptr())
+        };
+        check_light(returned, on(id, "change the name"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Routes what libxenlight says to the `log` crate.
 
 use std::ffi::{CStr, c_char, c_int, c_ulong};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use xen_sys as sys;
 
@@ -16,6 +17,14 @@ pub(super) fn shared() -> *mut sys::xentoollog_logger {
         destroy: Some(destroy),
     });
     (&raw const LOGGER.0).cast_mut()
+}
+
+/// Errors are what was asked for.
+static EXPECTED: AtomicBool = AtomicBool::new(false);
+
+/// Says whether a failure of libxl's is wanted, as when a save is given up: then it is no error.
+pub(super) fn failures_are_expected(expected: bool) {
+    EXPECTED.store(expected, Ordering::Relaxed);
 }
 
 unsafe extern "C" {
@@ -40,6 +49,7 @@ unsafe extern "C" fn message(
     arguments: *mut sys::__va_list_tag,
 ) {
     let level = match level {
+        sys::XTL_CRITICAL | sys::XTL_ERROR if EXPECTED.load(Ordering::Relaxed) => log::Level::Info,
         sys::XTL_CRITICAL | sys::XTL_ERROR => log::Level::Error,
         sys::XTL_WARN => log::Level::Warn,
         sys::XTL_NOTICE | sys::XTL_INFO => log::Level::Debug,

@@ -13,13 +13,17 @@
 //! | `lease` | the lock and the note that survive a crash; what `recover` reads |
 //! | `cap` | the scheduler's cap of a domain, lowered and restored |
 //! | `saving` | what the hook may do to the domain that its own process saves |
+//! | `source` | a domain that is migrated; `environment`: what its save needs of this process |
+//! | `abandoned` | what a killed migration left, and what `recover` does about it |
 //! | `findings` | what `doctor` looks at |
 
+mod abandoned;
 mod buffer;
 mod cap;
 mod control;
 mod cpu;
 mod domain;
+mod environment;
 mod findings;
 mod gate;
 mod host;
@@ -31,8 +35,10 @@ mod process;
 mod save_guard;
 mod saving;
 mod setup;
+mod source;
 mod store;
 
+pub use environment::{private_socket, set_environment};
 pub use host::{Options, XenHost};
 pub use log_dirty::LogDirty;
 pub use save_guard::{SaveGuard, save_helpers};

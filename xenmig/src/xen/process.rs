@@ -101,6 +101,12 @@ pub(super) fn alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
+/// The process that started it; `None` when it has gone.
+pub(super) fn parent(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+}
+
 /// The arguments of the program that a process runs now.
 pub(super) fn arguments(pid: u32) -> io::Result<Vec<String>> {
     let line = fs::read(format!("/proc/{pid}/cmdline"))?;
@@ -236,6 +242,7 @@ mod tests {
 
     #[test]
     fn this_process_has_no_exec_pending_and_is_alive() {
+        assert_eq!(parent(std::process::id()), Some(std::os::unix::process::parent_id()));
         assert!(alive(std::process::id()));
         assert_eq!(pending_exec(std::process::id()), None);
         assert!(kernel_at_least(2, 6) && !kernel_at_least(1000, 0));

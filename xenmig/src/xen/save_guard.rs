@@ -151,14 +151,12 @@ impl SaveGuard {
             return Err(Error::new(Kind::Busy, what).hint("wait until that migration is over"));
         }
         let uuid = uuid.to_string();
-        if let Some(note) = lease.note()? {
+        if lease.note()?.is_some() {
             log::info!("switching off the dirty log of domain {id} that a dead process left on");
             state.switch_off(id)?;
-            if let Some(cap) = note.cap.filter(|_| note.uuid == uuid) {
-                state.control.set_cap(id, cap)?;
-            }
         }
-        lease.write(&Note { uuid, pid: std::process::id(), cap: None })?;
+        let pid = std::process::id();
+        lease.write(&Note { uuid, pid, leaving: None, cap: None })?;
         if let Err(error) = state.control.log_enable(id) {
             lease.clear();
             return Err(error);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use xenmig::Kind;
-use xenmig::check::{BandwidthSource, Options, Report, check};
+use xenmig::check::{BandwidthSource, Options, Policy, Report, check};
 use xenmig::config::Settings;
 use xenmig::dirty::Plan;
 use xenmig::history::Calibration;
@@ -34,6 +34,7 @@ fn checked<'a>(host: &Fake, change: impl FnOnce(&mut Options<'a>)) -> Report {
         calibration: None,
         bandwidth: gbit(1.0),
         sample_anyway: false,
+        policy: Policy::Stock,
     };
     change(&mut options);
     check(host, &host.domain, &options, &AtomicBool::new(false), &mut |_| {})
@@ -138,10 +139,22 @@ fn an_unknown_setup_is_a_reason() {
 
 #[test]
 fn a_bandwidth_given_wins_over_a_configured_and_that_over_a_learnt_one() {
-    let learnt = Calibration { bandwidth: gbit(1.0).unwrap(), costs: Costs::default(), from: 1 };
+    let learnt = Calibration {
+        bandwidth: gbit(1.0).unwrap(),
+        costs: Costs::default(),
+        finish_spread: Duration::ZERO,
+        from: 1,
+    };
     let mut settings = Settings { bandwidth: gbit(2.0), ..Settings::default() };
     let found = |settings: &Settings, given, calibration| {
-        Options { settings, calibration, bandwidth: given, sample_anyway: false }.link_bandwidth()
+        Options {
+            settings,
+            calibration,
+            bandwidth: given,
+            sample_anyway: false,
+            policy: Policy::Stock,
+        }
+        .link_bandwidth()
     };
     let (rate, source) = found(&settings, gbit(3.0), Some(&learnt)).unwrap();
     assert_eq!((Some(rate), source), (gbit(3.0), BandwidthSource::Given));
@@ -157,11 +170,23 @@ fn a_bandwidth_given_wins_over_a_configured_and_that_over_a_learnt_one() {
 fn costs_are_configured_or_learnt() {
     let ms = Duration::from_millis;
     let costs = Costs { start: ms(30), finish: ms(180), ..Costs::default() };
-    let learnt = Calibration { bandwidth: gbit(1.0).unwrap(), costs, from: 1 };
+    let learnt = Calibration {
+        bandwidth: gbit(1.0).unwrap(),
+        costs,
+        finish_spread: Duration::ZERO,
+        from: 1,
+    };
     let mut settings = Settings::default();
     settings.costs.finish = Some(ms(50));
     let link = |settings, calibration| {
-        Options { settings, calibration, bandwidth: gbit(1.0), sample_anyway: false }.link()
+        Options {
+            settings,
+            calibration,
+            bandwidth: gbit(1.0),
+            sample_anyway: false,
+            policy: Policy::Stock,
+        }
+        .link()
     };
     let costs = link(&settings, Some(&learnt)).unwrap().costs;
     assert_eq!((costs.start, costs.finish), (ms(30), ms(50)));
@@ -235,8 +260,13 @@ fn the_document_has_the_fields_of_the_contract_in_their_order() {
 #[test]
 fn a_domain_that_does_not_exist_has_a_document_too() {
     let settings = Settings::default();
-    let options =
-        Options { settings: &settings, calibration: None, bandwidth: None, sample_anyway: false };
+    let options = Options {
+        settings: &settings,
+        calibration: None,
+        bandwidth: None,
+        sample_anyway: false,
+        policy: Policy::Stock,
+    };
     let report = Report::no_such_domain("wbe", &no_domain(), &options);
     let document = serde_json::to_value(report.document()).unwrap();
     assert_eq!(document["verdict"], "no-go");

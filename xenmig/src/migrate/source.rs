@@ -1,0 +1,81 @@
+//! What a migration needs of the hypervisor: the domain that leaves. Implemented by
+//! [`crate::xen`], by the simulator, and by tests.
+
+use std::os::fd::BorrowedFd;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::host::RunState;
+
+/// How far a migration is: what decides who may run the guest. Survives the process in a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// The target has no permission to run the guest. It may always go on at the source.
+    Saving,
+    /// The target may have the permission. Only whoever sees both ends knows where the guest may
+    /// run.
+    Permitted,
+    /// The target said that the guest runs there.
+    Arrived,
+}
+
+/// A domain that is about to leave. One migration owns it; others are refused meanwhile.
+pub trait Source: Sync {
+    /// Its configuration for the target, as libxl's JSON, without its domid here.
+    ///
+    /// # Errors
+    /// As the tool stack says.
+    fn configuration(&self) -> Result<Vec<u8>>;
+
+    /// Saves it live into `stream`, and comes back when it is suspended and all is written.
+    /// `debug` has the tool stack verify every page, which takes much longer.
+    ///
+    /// # Errors
+    /// As the tool stack says; the domain may be suspended or not.
+    fn save(&self, stream: BorrowedFd<'_>, debug: bool) -> Result<()>;
+
+    /// Has a save that runs end soon, in failure. From another thread.
+    fn interrupt(&self);
+
+    /// Whether it runs.
+    ///
+    /// # Errors
+    /// [`crate::Kind::NoSuchDomain`] when it has gone, or as the hypervisor says.
+    fn state(&self) -> Result<RunState>;
+
+    /// Gives it another name, if its name is `from`.
+    ///
+    /// # Errors
+    /// As the tool stack says.
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Lets it go on where it was suspended.
+    ///
+    /// # Errors
+    /// As the tool stack says.
+    fn resume(&self) -> Result<()>;
+
+    /// Ends it: it runs elsewhere.
+    ///
+    /// # Errors
+    /// As the tool stack says.
+    fn destroy(&self) -> Result<()>;
+
+    /// Notes how far the migration is, so that it is known even if this process is killed.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    fn note(&self, progress: Progress) -> Result<()>;
+
+    /// After a save that failed: the dirty log off, the scheduler's cap as it was, no note.
+    ///
+    /// # Errors
+    /// When something of it could not be done; the note stays then, and `xenmig recover` tries
+    /// again.
+    fn settle(&self) -> Result<()>;
+
+    /// Removes the note: nothing is left to clean up.
+    fn forget(&self);
+}

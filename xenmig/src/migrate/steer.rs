@@ -1,0 +1,285 @@
+//! The caller's end of the hook: one socket for all migrations of the process, at which the hook
+//! in each save helper asks how to steer and tells what happens ([`super::hook`]).
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use super::hook::{Event, HELPER_VARIABLE, Hello, SOCKET_VARIABLE, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::host::DomId;
+use crate::xen;
+
+/// Name of the wrapper that preloads the hook into libxl's save helper.
+pub const WRAPPER: &str = "xenmig-save-helper";
+
+/// The steering of saves, set up for this process.
+#[derive(Debug)]
+pub struct Hook {
+    path: PathBuf,
+    expected: Expected,
+}
+
+/// What the hook in one save says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// It is there, and was told how to steer.
+    Hello(Hello),
+    /// Something happened in the save.
+    Event(Event),
+}
+
+/// A save that is to be steered.
+struct Save {
+    settings: Settings,
+    to: Sender<Said>,
+    stream: Option<UnixStream>,
+}
+
+type Expected = Arc<Mutex<HashMap<u16, Save>>>;
+
+impl std::fmt::Debug for Save {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Save").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Hook {
+    /// Has every save of this process run through `wrapper`, and listens for the hook at a socket
+    /// in `run_directory`. Once per process, before it starts any thread: the environment, which
+    /// libxl hands on to its save helper, cannot be changed safely later.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the process has threads already or `wrapper` is not there;
+    /// [`Kind::Permission`] or [`Kind::Io`] when the socket cannot be made.
+    pub fn install(run_directory: &Path, wrapper: &Path) -> Result<Self> {
+        if !wrapper.is_file() {
+            return Err(Error::new(Kind::Usage, format!("there is no {}", wrapper.display())));
+        }
+        let path = run_directory.join(format!("hook-{}.sock", std::process::id()));
+        let failed = |cause| Error::file(&path, "listen at", cause);
+        let listener = xen::private_socket(run_directory, &path).map_err(failed)?;
+        let variables = [(HELPER_VARIABLE, wrapper), (SOCKET_VARIABLE, &path)];
+        if let Err(error) = xen::set_environment(&variables) {
+            remove(&path);
+            return Err(error);
+        }
+        Ok(Self::listen(path, listener))
+    }
+
+    fn listen(path: PathBuf, listener: UnixListener) -> Self {
+        let expected = Expected::default();
+        let saves = Arc::clone(&expected);
+        thread::spawn(move || accept(&listener, &saves));
+        Self { path, expected }
+    }
+
+    /// The wrapper beside the running program, or in `../libexec/xenmig` or `../lib/xenmig` of it.
+    #[must_use]
+    pub fn find_wrapper() -> Option<PathBuf> {
+        let program = std::env::current_exe().ok()?;
+        let folder = program.parent()?;
+        let folders =
+            [folder.to_owned(), folder.join("../libexec/xenmig"), folder.join("../lib/xenmig")];
+        folders.into_iter().map(|folder| folder.join(WRAPPER)).find(|path| path.is_file())
+    }
+
+    /// Steers the next save of `id` by `settings`; what its hook says goes to `to`.
+    pub(super) fn steer(&self, id: DomId, settings: Settings, to: Sender<Said>) -> Steered<'_> {
+        self.saves().insert(id.0, Save { settings, to, stream: None });
+        Steered { hook: self, id }
+    }
+
+    fn saves(&self) -> MutexGuard<'_, HashMap<u16, Save>> {
+        lock(&self.expected)
+    }
+}
+
+impl Drop for Hook {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// A save that is steered while this lives.
+pub(super) struct Steered<'a> {
+    hook: &'a Hook,
+    id: DomId,
+}
+
+impl Steered<'_> {
+    /// Asks the hook to give the save up; `false` when there is no hook that could hear it.
+    pub(super) fn abort(&self) -> bool {
+        let saves = self.hook.saves();
+        let Some(mut stream) = saves.get(&self.id.0).and_then(|save| save.stream.as_ref()) else {
+            return false;
+        };
+        stream.write_all(b"\"abort\"\n").is_ok()
+    }
+}
+
+impl Drop for Steered<'_> {
+    fn drop(&mut self) {
+        self.hook.saves().remove(&self.id.0);
+    }
+}
+
+fn lock(expected: &Expected) -> MutexGuard<'_, HashMap<u16, Save>> {
+    expected.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remove(path: &Path) {
+    if let Err(cause) = std::fs::remove_file(path) {
+        log::debug!("cannot remove {}: {cause}", path.display());
+    }
+}
+
+fn accept(listener: &UnixListener, expected: &Expected) {
+    for stream in listener.incoming() {
+        let expected = Arc::clone(expected);
+        match stream {
+            Ok(stream) => drop(thread::spawn(move || listen_to(&stream, &expected))),
+            Err(cause) => return log::warn!("saves are no longer steered: {cause}"),
+        }
+    }
+}
+
+/// Answers one hook and passes on what it says. A hook that makes no sense gets no answer, which
+/// for it means the stock policy.
+fn listen_to(stream: &UnixStream, expected: &Expected) {
+    let mut lines = BufReader::new(stream).lines().map_while(std::io::Result::ok);
+    let Some(hello) = lines.next().and_then(|line| understood::<Hello>(&line)) else { return };
+    let Some(to) = introduce(&hello, stream, expected) else {
+        return log::warn!("a save of domain {} that nobody asked for says hello", hello.domid);
+    };
+    let events = lines.filter_map(|line| understood(&line)).map(Said::Event);
+    for said in std::iter::once(Said::Hello(hello)).chain(events) {
+        if to.send(said).is_err() {
+            return;
+        }
+    }
+}
+
+fn introduce(hello: &Hello, stream: &UnixStream, expected: &Expected) -> Option<Sender<Said>> {
+    let mut saves = lock(expected);
+    let save = saves.get_mut(&hello.domid)?;
+    let mut answer = serde_json::to_vec(&save.settings).ok()?;
+    answer.push(b'\n');
+    let mut own = stream.try_clone().ok()?;
+    own.write_all(&answer).ok()?;
+    save.stream = Some(own);
+    Some(save.to.clone())
+}
+
+fn understood<T: serde::de::DeserializeOwned>(line: &str) -> Option<T> {
+    match serde_json::from_str(line) {
+        Ok(words) => Some(words),
+        Err(error) => {
+            log::warn!("the hook says {line:?}: {error}");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::model::Costs;
+    use crate::policy::precopy::Steering;
+
+    fn settings() -> Settings {
+        Settings {
+            downtime_s: Some(0.3),
+            total_s: None,
+            bytes: None,
+            steering: Steering::default(),
+            bandwidth_bytes_per_s: None,
+            costs: Costs::default(),
+            finish_spread_s: 0.0,
+            steady: false,
+            cpu_percent: None,
+            telemetry: None,
+        }
+    }
+
+    impl Hook {
+        /// One that only listens.
+        pub(in crate::migrate) fn at(directory: &Path, path: PathBuf) -> Self {
+            let listener = xen::private_socket(directory, &path).unwrap();
+            Self::listen(path, listener)
+        }
+    }
+
+    fn say(stream: &mut UnixStream, text: &str) {
+        stream.write_all(format!("{text}\n").as_bytes()).unwrap();
+    }
+
+    fn hear(stream: &UnixStream) -> String {
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    }
+
+    #[test]
+    fn a_hook_is_told_how_to_steer_and_its_events_arrive() {
+        let directory = tempfile::tempdir().unwrap();
+        let hook = Hook::at(directory.path(), directory.path().join("hook.sock"));
+        let (to, said) = channel();
+        let steered = hook.steer(DomId(7), settings(), to);
+        assert!(!steered.abort(), "nobody is there to hear it");
+
+        let mut helper = UnixStream::connect(&hook.path).unwrap();
+        say(&mut helper, r#"{"schema":"xenmig.hook/1","domid":7,"pid":42}"#);
+        assert_eq!(serde_json::from_str::<Settings>(&hear(&helper)).unwrap(), settings());
+        say(&mut helper, "nonsense");
+        say(&mut helper, r#"{"event":"suspending","t":1.5}"#);
+        assert!(matches!(said.recv().unwrap(), Said::Hello(Hello { pid: 42, .. })));
+        assert!(matches!(said.recv().unwrap(), Said::Event(Event::Suspending { t: 1.5 })));
+
+        assert!(steered.abort());
+        assert_eq!(hear(&helper), "\"abort\"\n");
+    }
+
+    #[test]
+    fn a_save_that_nobody_steers_gets_no_answer() {
+        let directory = tempfile::tempdir().unwrap();
+        let hook = Hook::at(directory.path(), directory.path().join("hook.sock"));
+        let (to, _said) = channel();
+        drop(hook.steer(DomId(7), settings(), to));
+        for hello in [r#"{"schema":"xenmig.hook/1","domid":7,"pid":42}"#, "hello"] {
+            let mut helper = UnixStream::connect(&hook.path).unwrap();
+            say(&mut helper, hello);
+            assert_eq!(hear(&helper), "");
+        }
+    }
+
+    #[test]
+    fn the_socket_is_private_and_goes_with_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let hook = Hook::at(directory.path(), directory.path().join("hook.sock"));
+        let path = hook.path.clone();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(hook);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_process_with_threads_or_without_the_wrapper_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = Hook::install(directory.path(), &directory.path().join("none"));
+        assert_eq!(missing.unwrap_err().kind(), Kind::Usage);
+        // Tests run on threads.
+        let wrapper = directory.path().join(WRAPPER);
+        std::fs::write(&wrapper, "").unwrap();
+        let threaded = Hook::install(directory.path(), &wrapper).unwrap_err();
+        assert!(threaded.to_string().contains("thread"), "{threaded}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}
