@@ -136,6 +136,7 @@ impl<'a> Supervisor<'a> {
             (Ended::Stayed(_, untidy), Some(why)) => Ended::Stayed(why, untidy),
             (ended, _) => ended,
         });
+        report.to_be_steered = self.migration.hook.is_some();
         report.steered = self.steered;
         report.costs = self.timeline.costs();
         report.said = self.said.into();
