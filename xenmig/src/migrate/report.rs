@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::costs::Costs;
 use super::document::Document;
 use super::handover::Ended;
-use super::timeline::Costs;
 use crate::check;
 use crate::error::Error;
 use crate::host::Domain;

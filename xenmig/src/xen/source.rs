@@ -46,7 +46,11 @@ impl XenSource {
             return Err(Error::new(Kind::Busy, what).hint("`xenmig recover` says what to do"));
         }
         let control = Control::open()?;
-        let cap = control.cap(domain.id)?;
+        // A CPU pool may have another scheduler than the host's; then nobody throttles the domain.
+        let cap = control.cap(domain.id).unwrap_or_else(|error| {
+            log::debug!("{error}");
+            None
+        });
         let state = Mutex::new(State { control, lease });
         let (uuid, name) = (domain.uuid.to_string(), domain.name.clone());
         Ok(Self { id: domain.id, uuid, name, cap, state, guard })
