@@ -29,7 +29,7 @@ const LINES: usize = 10;
 
 /// How long the transport may take to end by itself.
 const LINGER: Duration = Duration::from_secs(2);
-/// How long the hook's last words may take.
+/// How long last words may take.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// What the supervisor hears of.
@@ -106,7 +106,9 @@ impl<'a> Supervisor<'a> {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         self.last_words(&hooks);
-        if let Some(status) = carrier.end(LINGER).filter(|status| !status.success()) {
+        let status = carrier.end(LINGER);
+        self.last_lines(&heard);
+        if let Some(status) = status.filter(|status| !status.success()) {
             self.line(format!("(the transport ended with {status})"));
         }
         self.stage(Stage::Done, now_s());
@@ -236,6 +238,16 @@ impl<'a> Supervisor<'a> {
                 return;
             };
             self.hook(said);
+        }
+    }
+
+    /// So may those of the transport, until it has closed its stderr.
+    fn last_lines(&mut self, heard: &Receiver<Heard>) {
+        let until = Instant::now() + LAST_WORDS;
+        while let Ok(heard) = heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if let Heard::Line(line) = heard {
+                self.line(line);
+            }
         }
     }
 }
