@@ -77,6 +77,7 @@ fn events_are_json_lines_and_the_last_is_the_report() {
         "steered",
         "stopped_because",
         "target",
+        "to_be_steered",
         "untidy",
         "verdict",
         "why",

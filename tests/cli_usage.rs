@@ -122,6 +122,12 @@ fn recover() {
 }
 
 #[test]
+fn a_domain_to_resume_must_exist_and_be_suspended() {
+    sim(&["recover", "--resume", "nobody"]).refused(64, &["nobody"]);
+    sim(&["recover", "--resume", "db"]).refused(70, &["cannot resume domain 3"]);
+}
+
+#[test]
 fn recover_as_a_document() {
     assert_snapshot!(faulty(&["recover", "--json"]).all());
 }

@@ -13,6 +13,7 @@ pub fn run(args: &Recover, global: &Global) -> Result<ExitCode> {
     if let Some(name) = &args.resume {
         let host = session.host();
         host.release(&host.find(name)?)?;
+        log::info!("{name} runs here again");
     }
     let recovered = session.host().recover()?;
     output::print(&if global.json {

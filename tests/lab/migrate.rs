@@ -105,6 +105,29 @@ fn a_guest_moves_and_is_intact() {
 }
 
 #[test]
+fn a_wrapper_whose_hook_says_nothing_means_the_stock_policy() {
+    const WRAPPER: &str = "#!/bin/sh\nexec /usr/l*/xen-*/bin/libxl-save-helper \"$@\"\n";
+    let Some(scene) = Scene::new() else { return };
+    let steered = |scene: &Scene| {
+        let line = over(FAST).into_iter().filter(|word| word != "--unsteered");
+        scene.moves(&line.map(|word| word.replace("unlimited", "5s")).collect::<Vec<_>>())
+    };
+    scene.guest("g1", "hot:2000,1000");
+    steered(&scene).refused(64, &["there is no xenmig-save-helper", "--unsteered"]);
+
+    let path = "/usr/local/bin/xenmig-save-helper";
+    scene.host.push_bytes(WRAPPER.as_bytes(), path, 0o755).unwrap();
+    let ran = steered(&scene);
+    println!("{}", ran.all());
+    let report = report(&ran);
+    assert_eq!((ran.status, &report["outcome"]), (0, &"moved".into()), "{}", ran.all());
+    assert_eq!((&report["to_be_steered"], &report["steered"]), (&true.into(), &false.into()));
+    assert_eq!(scene.run(&["sh", "-c", "ls /run/xenmig/*.sock"]).stdout, "", "a socket is left");
+    scene.intact("g1");
+    scene.log_is_off("g1");
+}
+
+#[test]
 fn interrupted_in_the_midst_the_guest_stays() {
     let Some(scene) = Scene::new() else { return };
     let guest = scene.guest("g1", "hot:2000,1000");

@@ -130,11 +130,14 @@ fn costs(report: &Report, style: Style) -> String {
         out += &field("Sent", &format!("{}{expected}", Bytes(bytes)), style);
     }
     out += &field("Budget", &kept(report, style), style);
-    if let Some(why) = costs.why_stopped {
-        out += &field("Suspended", reason_to_stop(why), style);
-    } else {
-        out += &field("Policy", "Xen's own: nobody steered the save", style);
-    }
+    out += &match costs.why_stopped {
+        Some(why) => field("Suspended", reason_to_stop(why), style),
+        None if report.to_be_steered => {
+            let what = "Xen's own: the save was to be steered, but its hook said nothing";
+            field("Policy", &style.warning(what), style)
+        }
+        None => field("Policy", "Xen's own: nobody steered the save", style),
+    };
     if !costs.rounds.is_empty() {
         out.push('\n');
         out += &lines(rounds(costs));

@@ -24,6 +24,7 @@ pub struct Document<'a> {
     untidy: Option<String>,
     verdict: Verdict,
     reasons: Vec<&'static str>,
+    to_be_steered: bool,
     steered: bool,
     stopped_because: Option<Why>,
     budget: BudgetPart,
@@ -102,6 +103,7 @@ impl<'a> Document<'a> {
             untidy: report.untidy.as_ref().map(ToString::to_string),
             verdict: gate.judgement.verdict,
             reasons: gate.judgement.reasons.iter().map(|reason| reason.code).collect(),
+            to_be_steered: report.to_be_steered,
             steered: report.steered,
             stopped_because: costs.why_stopped,
             budget: BudgetPart {

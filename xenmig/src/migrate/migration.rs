@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::costs::About;
 use super::event::{Event, Stage};
 use super::hook::Settings as HookSettings;
 use super::rehearsal::rehearse;
 use super::report::{Fate, Report};
 use super::steer::Hook;
 use super::supervise::Supervisor;
-use super::timeline::{About, now_s};
+use super::timeline::now_s;
 use super::transport::Transport;
 use crate::check::{self, Options, Policy};
 use crate::dirty::Sample;

@@ -9,15 +9,18 @@
 //! | --- | --- |
 //! | `migration` | what to migrate and how; the order of things |
 //! | `supervise` | the thread that watches the handover: the user's stop, deadlines, events |
+//! | `give_up` | ending a migration early, gently first |
 //! | `handover`, `dialogue` | the sender's side, word by word |
 //! | `source` | what it needs of the hypervisor; `transport`, `terminal`: the command that carries it |
 //! | `steer`, [`hook`] | the caller's end of the hook, and what is said there |
 //! | `rehearsal` | the same in the model only |
-//! | `event`, `timeline`, `report`, `document` | what is told while it runs, and afterwards |
+//! | `event`, `timeline`, `costs`, `report`, `document` | what is told while it runs, and afterwards |
 
+mod costs;
 mod dialogue;
 mod document;
 mod event;
+mod give_up;
 mod handover;
 pub mod hook;
 pub mod installed;
@@ -32,6 +35,7 @@ mod terminal;
 mod timeline;
 mod transport;
 
+pub use costs::{About, Costs};
 pub use document::Document;
 pub use event::{Event, Stage};
 pub(crate) use handover::{away_name, original_name};
@@ -39,5 +43,5 @@ pub use migration::{Migration, forcible};
 pub use report::{Fate, Report};
 pub use source::{Progress, Source};
 pub use steer::{Hook, WRAPPER};
-pub use timeline::{About, Costs};
+
 pub use transport::{Receiver, Transport};

@@ -36,7 +36,7 @@ pub(super) fn rehearse(
     let guest = Guest::from(domain);
     let controller = options.controller(domain, report.gate.sample.as_ref(), &link);
     report.rehearsed = true;
-    report.steered = controller.is_some();
+    (report.to_be_steered, report.steered) = (controller.is_some(), controller.is_some());
     let mut player = Player { guest, controller, sending: 0.0, sent: 0, events: Vec::new() };
     let outcome = save_live(&guest, &link, curve, &mut player, DEADLINE);
     let mut stages = vec![(Stage::Connecting, 0.0), (Stage::Sending, 0.0)];

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::costs::Costs;
 use super::document::Document;
 use super::handover::Ended;
-use super::timeline::Costs;
 use crate::check;
 use crate::error::Error;
 use crate::host::Domain;
@@ -40,7 +40,9 @@ pub struct Report {
     pub fate: Fate,
     /// It took place in the model only: nothing left.
     pub rehearsed: bool,
-    /// The hook steered the save. If it should have and did not, the stock policy decided.
+    /// The save was to be steered.
+    pub to_be_steered: bool,
+    /// The hook steered it. Otherwise Xen's stock policy decided.
     pub steered: bool,
     /// What it took.
     pub costs: Costs,
@@ -61,6 +63,7 @@ impl Report {
             gate,
             fate: Fate::Refused,
             rehearsed: false,
+            to_be_steered: false,
             steered: false,
             costs: Costs::default(),
             untidy: None,

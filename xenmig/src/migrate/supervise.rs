@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::event::{Event, Stage};
+use super::give_up::GivenUp;
 use super::handover::{Ended, Handover, Point};
 use super::hook::Event as HookEvent;
 use super::migration::Migration;
@@ -23,16 +24,12 @@ use crate::units::show_duration;
 
 /// How often the wish to stop and the deadlines are looked at.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long each means of ending a save may take before the next, harsher one.
-const GRACE: Duration = Duration::from_secs(3);
 /// Lines of the transport's stderr that are kept.
 const LINES: usize = 10;
 
-/// How often a save helper is asked to end.
-const AGAIN: Duration = Duration::from_secs(1);
 /// How long the transport may take to end by itself.
 const LINGER: Duration = Duration::from_secs(2);
-/// How long the hook's last words may take.
+/// How long last words may take.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// What the supervisor hears of.
@@ -55,18 +52,6 @@ pub(super) struct Supervisor<'a> {
     steered: bool,
     save_ended: bool,
     said: VecDeque<String>,
-}
-
-/// How the end of a migration that is given up is brought about: gently first.
-struct GivenUp {
-    why: Error,
-    since: Instant,
-    /// The hook was asked.
-    asked: bool,
-    /// When the save helper was.
-    interrupted: Option<Instant>,
-    /// When the transport was asked to end, and killed.
-    cut: (Option<Instant>, bool),
 }
 
 impl<'a> Supervisor<'a> {
@@ -122,7 +107,9 @@ impl<'a> Supervisor<'a> {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         self.last_words(&hooks);
-        if let Some(status) = carrier.end(LINGER).filter(|status| !status.success()) {
+        let status = carrier.end(LINGER);
+        self.last_lines(&heard);
+        if let Some(status) = status.filter(|status| !status.success()) {
             self.line(format!("(the transport ended with {status})"));
         }
         self.stage(Stage::Done, now_s());
@@ -137,6 +124,7 @@ impl<'a> Supervisor<'a> {
             (Ended::Stayed(_, untidy), Some(why)) => Ended::Stayed(why, untidy),
             (ended, _) => ended,
         });
+        report.to_be_steered = self.migration.hook.is_some();
         report.steered = self.steered;
         report.costs = self.timeline.costs();
         report.said = self.said.into();
@@ -171,7 +159,10 @@ impl<'a> Supervisor<'a> {
             if self.given_up.is_none() {
                 self.give_up_if_need_be(point);
             }
-            self.bring_about_the_end(carrier, steered);
+            if let Some(given_up) = &mut self.given_up {
+                let saving = matches!(self.stage.0, Stage::Sending | Stage::Suspended);
+                given_up.press(saving.then_some((self.source, steered)), carrier);
+            }
         }
     }
 
@@ -239,42 +230,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn bring_about_the_end(&mut self, carrier: &Carrier, steered: Option<&Steered<'_>>) {
-        let Some(given_up) = &mut self.given_up else { return };
-        if matches!(self.stage.0, Stage::Sending | Stage::Suspended) {
-            if !given_up.asked && steered.is_some_and(Steered::abort) {
-                given_up.asked = true;
-                return;
-            }
-            let waited = given_up.since.elapsed();
-            if given_up.asked && waited < GRACE {
-                return;
-            }
-            if given_up.interrupted.is_none_or(|last| last.elapsed() > AGAIN) {
-                self.source.interrupt();
-                given_up.interrupted = Some(Instant::now());
-            }
-            if waited < 2 * GRACE {
-                return;
-            }
-        }
-        match given_up.cut {
-            (None, _) => {
-                carrier.cut(false);
-                given_up.cut.0 = Some(Instant::now());
-            }
-            (Some(asked), false) if asked.elapsed() > GRACE => {
-                carrier.cut(true);
-                given_up.cut.1 = true;
-            }
-            _ => {}
-        }
-    }
-
     /// The hook's words may come a moment after the save has ended.
     fn last_words(&mut self, hooks: &Receiver<Said>) {
         let until = Instant::now() + LAST_WORDS;
-        while self.steered && !self.save_ended {
+        while self.migration.hook.is_some() && !self.save_ended {
             let Ok(said) = hooks.recv_timeout(until.saturating_duration_since(Instant::now()))
             else {
                 return;
@@ -282,11 +241,15 @@ impl<'a> Supervisor<'a> {
             self.hook(said);
         }
     }
-}
 
-impl GivenUp {
-    fn new(why: Error) -> Self {
-        Self { why, since: Instant::now(), asked: false, interrupted: None, cut: (None, false) }
+    /// So may those of the transport, until it has closed its stderr.
+    fn last_lines(&mut self, heard: &Receiver<Heard>) {
+        let until = Instant::now() + LAST_WORDS;
+        while let Ok(heard) = heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if let Heard::Line(line) = heard {
+                self.line(line);
+            }
+        }
     }
 }
 
