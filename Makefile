@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 XEN ?= 4.17
 
-.PHONY: help deps build lint test test-unit test-lab xen-matrix demo accuracy bench doc
+.PHONY: help deps build lint test test-unit test-lab xen-matrix demo accuracy bench bench-policy doc
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ accuracy: deps ## predictions against real migrations; QUICK=1 for a short run
 
 bench: deps ## cost of sampling and of the program; QUICK=1 for a short run
 	scripts/bench
+
+bench-policy: deps ## budgets beside the stock policy on real Xen; QUICK=1 for a short run
+	scripts/bench-policy
 
 doc: deps ## API documentation, man pages and completions
 	cargo doc --workspace --no-deps

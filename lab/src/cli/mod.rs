@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use xenlab::measure::{Programs, accuracy, cost};
+use xenlab::measure::{Programs, accuracy, cost, policy};
 use xenlab::{Error, GuestSpec, Host, Images, Result, Status, Sysroot, Workload, XenVersion};
 
 /// Real Xen hosts under QEMU, in virtual time.
@@ -118,6 +118,22 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Stock and steered migrations of the same guests in turn.
+    Policy {
+        /// Xen version.
+        #[arg(long, default_value = "4.17")]
+        xen: XenVersion,
+        /// One migration with each budget.
+        #[arg(long)]
+        quick: bool,
+        /// Folder of `xenmig`, `xenmig-save-helper` and `libxenmig_precopy.so`, built for that
+        /// version, with the example `watch` in `examples`.
+        #[arg(long, default_value = "target/release")]
+        programs: PathBuf,
+        /// Where policy.md and policy.json go.
+        #[arg(long, default_value = "docs")]
+        out: PathBuf,
+    },
     /// What sampling costs a guest, and the program this machine.
     Bench {
         /// Xen version.
@@ -200,11 +216,23 @@ impl Arguments {
                 }
             }
             Command::Accuracy { xen, quick, xenmig, watch, out } => {
-                let programs = Programs { xenmig, watch };
+                let programs = Programs { xenmig, watch, hook: None };
                 let (raw, page, line) =
                     accuracy::run(xen, &programs, quick, &mut |text| eprintln!("{text}"))?;
                 write(&out.join("accuracy.json"), &format!("{raw:#}\n"))?;
                 write(&out.join("accuracy.md"), &page)?;
+                println!("{line}");
+            }
+            Command::Policy { xen, quick, programs, out } => {
+                let programs = Programs {
+                    xenmig: programs.join("xenmig"),
+                    watch: programs.join("examples/watch"),
+                    hook: Some(programs),
+                };
+                let (raw, page, line) =
+                    policy::run(xen, &programs, quick, &mut |text| eprintln!("{text}"))?;
+                write(&out.join("policy.json"), &format!("{raw:#}\n"))?;
+                write(&out.join("policy.md"), &page)?;
                 println!("{line}");
             }
             Command::Bench { xen, quick, xenmig } => {

@@ -1,9 +1,11 @@
 //! Measurements on real Xen: what a migration really did ([`observe`]), how right the predictions
-//! made before it were ([`accuracy`]), and what xenmig itself costs ([`cost`]).
+//! made before it were ([`accuracy`]), what a budget is worth beside the stock policy ([`policy`]),
+//! and what xenmig itself costs ([`cost`]).
 
 pub mod accuracy;
 pub mod cost;
 pub mod observe;
+pub mod policy;
 mod stats;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ pub struct Programs {
     pub xenmig: PathBuf,
     /// The example `watch`, which sees domains suspend and resume.
     pub watch: PathBuf,
+    /// The folder with the parts of the hook; `None` where no save is steered.
+    pub hook: Option<PathBuf>,
 }
 
 /// Where `xenmig` is put in Dom0.
@@ -30,8 +34,13 @@ impl Programs {
     /// # Errors
     /// When a file cannot be read here or written there.
     pub fn push(&self, host: &Host) -> Result<()> {
-        let push = |from: &Path, to| host.push(from, to);
+        let push = |from: &Path, to: &str| host.push(from, to);
         push(&self.xenmig, XENMIG)?;
+        if let Some(folder) = &self.hook {
+            for part in ["xenmig-save-helper", "libxenmig_precopy.so"] {
+                push(&folder.join(part), &format!("/usr/local/bin/{part}"))?;
+            }
+        }
         push(&self.watch, WATCH)
     }
 }

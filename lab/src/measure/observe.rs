@@ -1,25 +1,35 @@
-//! One stock migration, observed from outside the tool stack: rounds and bytes on the wire, the
-//! moments of suspension and resumption in the hypervisor. All times are on Dom0's clock.
+//! One migration, stock or by xenmig, observed from outside the tool stack: rounds and bytes on the
+//! wire, the moments of suspension and resumption in the hypervisor. All times are on Dom0's clock.
+
+use std::time::Duration;
 
 use xenmig::history::{OutcomeRecord, SentRound};
 
 use super::WATCH;
 use crate::stream::{WireLog, WireRound};
-use crate::{Error, Host, Result};
+use crate::{Error, Host, Result, Status};
 
 const TAP: &str = "/tmp/xenlab-tap";
-/// Prints what `watch` saw. It runs from before the migration until it is over.
+/// Where xenmig's own account of a migration goes.
+const ACCOUNT: &str = "/tmp/xenlab-migrate.json";
+/// Runs its fifth and later arguments, and prints what `watch` saw from before they begin until they
+/// are over. The status is theirs.
 const SCRIPT: &str = r#"
+    watch=$1 export=$2 out=$3
+    shift 3
     states=$(mktemp)
-    setsid "$4" > "$states" & watch=$!
+    setsid "$watch" > "$states" & watch=$!
     until [ -s "$states" ]; do sleep 0.1; done
-    export XENLAB_TAP=$3
-    xl migrate -s "xenlab-receive $2" "$1" localhost </dev/null >&2
+    rm -f "$export"
+    export XENLAB_TAP=$export
+    "$@" </dev/null >"$out"
     status=$?
     kill -TERM -$watch
     cat "$states"
     rm "$states"
     exit $status"#;
+/// Length of the gate's windows before a migration by xenmig: a third of the first round.
+const WINDOW: &str = "5s";
 
 /// What a migration did.
 #[derive(Debug, Clone)]
@@ -39,16 +49,77 @@ pub struct Observed {
 /// # Errors
 /// When the migration fails, or something of it was not seen.
 pub fn observe(host: &Host, name: &str, rate: u64) -> Result<Observed> {
-    let output = host.shell(SCRIPT, &[name, &rate.to_string(), TAP, WATCH])?;
-    let moved_to = u64::from(host.domid(name)?);
-    let states = output.stdout();
-    let wire: WireLog =
-        String::from_utf8_lossy(&host.pull_bytes(TAP)?).parse().map_err(Error::Unexpected)?;
-    Observed::new(wire, &states, moved_to)
-        .ok_or_else(|| Error::Unexpected(format!("the migration was not seen whole:\n{states}")))
+    let way = format!("xenlab-receive {rate}");
+    let output = host.shell(
+        SCRIPT,
+        &[WATCH, TAP, "/dev/stderr", "xl", "migrate", "-s", &way, name, "localhost"],
+    )?;
+    Observed::gather(host, name, &output.stdout())
+}
+
+/// How a migration by xenmig ended.
+#[derive(Debug, Clone)]
+pub enum Steering {
+    /// The guest runs at the target.
+    Moved {
+        /// What it did.
+        observed: Observed,
+        /// The downtime that xenmig expected when it stopped, in seconds.
+        predicted_downtime_s: Option<f64>,
+    },
+    /// Refused before it began.
+    Refused,
+    /// Given up; the guest is at the source.
+    Aborted,
+}
+
+/// Migrates a guest with `xenmig migrate` and a downtime of at most `budget` over a link of `rate`
+/// bytes per second and observes it.
+///
+/// # Errors
+/// When it fails in another way than by xenmig's decision, or something of it was not seen.
+pub fn observe_steered(host: &Host, name: &str, rate: u64, budget: Duration) -> Result<Steering> {
+    let (way, budget) = (format!("xenlab-receive {rate}"), format!("{}ms", budget.as_millis()));
+    let migrate = ["xenmig", "migrate", name, "localhost", "-s", &way, "--json"];
+    let limits = ["--downtime", &budget, "--window", WINDOW];
+    let watched = ["sh", "-c", SCRIPT, "observe", WATCH, TAP, ACCOUNT];
+    let output = host.run(watched.iter().chain(&migrate).chain(&limits))?;
+    let account = host.pull_bytes(ACCOUNT)?;
+    let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&account)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let gave_up = lines.iter().any(|line| line["decision"] == "abort");
+    match output.status {
+        Status::Exited(0) => Ok(Steering::Moved {
+            observed: Observed::gather(host, name, &output.stdout())?,
+            predicted_downtime_s: lines
+                .iter()
+                .rfind(|line| line["decision"] == "stop_and_copy")
+                .and_then(|line| line["expected_downtime_s"].as_f64()),
+        }),
+        Status::Exited(1) => Ok(Steering::Refused),
+        Status::Exited(3) if gave_up => Ok(Steering::Aborted),
+        _ => Err(Error::Unexpected(format!(
+            "xenmig migrate ended with {:?}: {}{}",
+            output.status,
+            String::from_utf8_lossy(&account),
+            output.stderr()
+        ))),
+    }
 }
 
 impl Observed {
+    /// Reads what was seen on the wire, with what `watch` said.
+    fn gather(host: &Host, name: &str, states: &str) -> Result<Self> {
+        let moved_to = u64::from(host.domid(name)?);
+        let wire: WireLog =
+            String::from_utf8_lossy(&host.pull_bytes(TAP)?).parse().map_err(Error::Unexpected)?;
+        Self::new(wire, states, moved_to).ok_or_else(|| {
+            Error::Unexpected(format!("the migration was not seen whole:\n{states}"))
+        })
+    }
+
     /// Puts the two views together; `None` when an event is missing.
     fn new(wire: WireLog, states: &str, moved_to: u64) -> Option<Self> {
         let start_s = wire.start_s.filter(|_| !wire.rounds.is_empty() && wire.end_s.is_some())?;

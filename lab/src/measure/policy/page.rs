@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::super::accuracy::RATE;
-use super::summary::{Beside, Summary};
 use super::Run;
+use super::summary::{Beside, Summary};
 use crate::XenVersion;
 
 pub(super) fn page(version: XenVersion, runs: &[Run], summary: &Summary) -> String {
@@ -37,11 +37,7 @@ pub(super) fn page(version: XenVersion, runs: &[Run], summary: &Summary) -> Stri
             share(summary.burst_downtime_vs_stock),
             "≤ 33 %",
         ),
-        (
-            "bytes where stock needs 5 rounds, of stock's",
-            share(summary.bytes_vs_stock),
-            "≤ 85 %",
-        ),
+        ("bytes where stock needs 5 rounds, of stock's", share(summary.bytes_vs_stock), "≤ 85 %"),
         (
             "worst downtime, of stock's (medians, without bursts)",
             share(summary.worst_downtime_vs_stock),
