@@ -8,6 +8,7 @@
 
 mod answers;
 mod control;
+mod hook;
 mod obstacles;
 mod race;
 mod refusals;
