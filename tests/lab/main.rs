@@ -9,6 +9,7 @@
 mod answers;
 mod control;
 mod migrate;
+mod hook;
 mod obstacles;
 mod race;
 mod refusals;

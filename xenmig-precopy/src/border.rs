@@ -30,7 +30,7 @@ trait Steer: Send {
     fn suspending(&mut self);
     fn suspended(&mut self);
     fn end(&mut self, result: c_int);
-    fn uncap(&mut self);
+    fn abandon(&mut self);
 }
 
 impl Steer for Session {
@@ -54,8 +54,8 @@ impl Steer for Session {
         self.end(result);
     }
 
-    fn uncap(&mut self) {
-        self.uncap();
+    fn abandon(&mut self) {
+        self.abandon();
     }
 }
 
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn xc_domain_save(
         return save(callbacks);
     };
     *steered() = Some(Steered { session: Box::new(session), suspend: ours.suspend });
-    restore_caps_at_exit();
+    clean_up_at_exit();
     ours.precopy_policy = Some(policy);
     ours.suspend = ours.suspend.map(|_| suspend as Suspend);
     let result = save(&raw mut ours);
@@ -247,20 +247,20 @@ fn belongs(library: &Path, version: &str) -> bool {
     says(library).or_else(|| says(&library.canonicalize().ok()?)).is_some()
 }
 
-/// libxl's helper ends itself in the midst of a save when libxl has gone.
-fn restore_caps_at_exit() {
+/// libxl's helper ends itself in the midst of a save when libxl has gone, and leaves the log on.
+fn clean_up_at_exit() {
     extern "C" fn at_exit() {
         if let Ok(mut steered) = STEERED.try_lock()
             && let Some(steered) = steered.as_mut()
         {
-            let _ = catch_unwind(AssertUnwindSafe(|| steered.session.uncap()));
+            let _ = catch_unwind(AssertUnwindSafe(|| steered.session.abandon()));
         }
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: a function of this library, which is never unloaded.
         if unsafe { libc::atexit(at_exit) } != 0 {
-            log::warn!("caps will not be restored if the save helper ends itself");
+            log::warn!("nothing will be cleaned up if the save helper ends itself");
         }
     });
 }

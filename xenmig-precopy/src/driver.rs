@@ -25,6 +25,8 @@ pub trait Machine {
     fn cap(&mut self, per_cent: u32) -> Result<u16>;
     /// Restores the cap. Says whether there was one to restore.
     fn uncap(&mut self) -> Result<bool>;
+    /// Leaves the guest as a save does that has failed, in place of a save that never ends.
+    fn abandon(&mut self) -> Result<()>;
     /// Waits; ends early with the reason when somebody wants the save given up.
     fn rest(&mut self, time: Duration) -> Option<String>;
     /// Tells whoever listens.
@@ -162,8 +164,16 @@ impl<M: Machine, P: Policy> Driver<M, P> {
         self.machine.tell(&Event::End { t, result });
     }
 
+    /// This process ends before the save does.
+    pub fn abandon(&mut self) {
+        log::warn!("libxl's helper ends in the midst of a save");
+        if let Err(error) = self.machine.abandon() {
+            log::error!("{error}; `xenmig recover` tries again");
+        }
+    }
+
     /// Restores the guest's cap, if it was changed.
-    pub fn uncap(&mut self) {
+    fn uncap(&mut self) {
         match self.machine.uncap() {
             Ok(false) => {}
             Ok(true) => log::info!("the guest's cap is as before"),

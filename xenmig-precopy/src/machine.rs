@@ -98,6 +98,10 @@ impl Machine for Live {
         self.saving.uncap()
     }
 
+    fn abandon(&mut self) -> Result<()> {
+        self.saving.abandon()
+    }
+
     fn rest(&mut self, time: Duration) -> Option<String> {
         let begun = Instant::now();
         loop {

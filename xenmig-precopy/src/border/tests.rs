@@ -30,7 +30,7 @@ impl Steer for Broken {
         panic!("a test of panics: end");
     }
 
-    fn uncap(&mut self) {}
+    fn abandon(&mut self) {}
 }
 
 /// One that does as it is told, once.
@@ -51,7 +51,7 @@ impl Steer for Sure {
 
     fn end(&mut self, _result: c_int) {}
 
-    fn uncap(&mut self) {}
+    fn abandon(&mut self) {}
 }
 
 /// The callbacks share one static.

@@ -50,6 +50,10 @@ impl Machine for Fake {
         Ok(self.cap.take().is_some())
     }
 
+    fn abandon(&mut self) -> Result<()> {
+        self.uncap().map(drop)
+    }
+
     fn rest(&mut self, time: Duration) -> Option<String> {
         self.now += time;
         self.pending = self.pending.saturating_sub(time.as_millis() as u64);

@@ -116,6 +116,17 @@ impl Saving {
         self.control.set_cap(self.domain.id, cap).map(|()| cap)
     }
 
+    /// Does what the save itself will not do any more, because this process ends in its midst:
+    /// switches the dirty log off and sets the cap back.
+    ///
+    /// # Errors
+    /// As the hypervisor says; of a cap that could not be set back the note stays.
+    pub fn abandon(&mut self) -> Result<()> {
+        let off = self.control.log_off(self.domain.id);
+        self.uncap()?;
+        off
+    }
+
     /// Sets the cap back to what it was before the save. Says whether there was one to set back.
     ///
     /// # Errors
