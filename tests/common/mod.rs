@@ -2,9 +2,10 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
+use std::time::Duration;
+use std::{fs, io, thread};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -77,7 +78,17 @@ pub struct Ran {
 
 impl Ran {
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
+        // A program that was copied just now may still be open in a child of another test's, which
+        // has been forked and not yet become its own program.
+        let busy = |ran: &io::Result<Output>| {
+            ran.as_ref().is_err_and(|cause| cause.kind() == io::ErrorKind::ExecutableFileBusy)
+        };
+        let mut ran = command.output();
+        while busy(&ran) {
+            thread::sleep(Duration::from_millis(5));
+            ran = command.output();
+        }
+        let output = ran.unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         Self { status: output.status.code().unwrap_or(-1), stdout, stderr }

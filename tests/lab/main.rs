@@ -8,8 +8,8 @@
 
 mod answers;
 mod control;
-mod migrate;
 mod hook;
+mod migrate;
 mod obstacles;
 mod race;
 mod refusals;
