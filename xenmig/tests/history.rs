@@ -47,6 +47,7 @@ fn migrated(
         sender_share: Some(share),
         start_s: noise.on(link.costs.start.as_secs_f64()),
         rounds,
+        suspend_pages: None,
         suspend_request_s: noise.on(link.costs.suspend_request.as_secs_f64()),
         last,
         finish_s: noise.on(link.costs.finish.as_secs_f64()),

@@ -20,7 +20,7 @@ use crate::{Error, GuestSpec, Host, HostBuilder, Result, Workload, XenVersion};
 /// What the shaped link carries, bytes per virtual second: below what the emulated host can send.
 pub const RATE: u64 = 16_000_000;
 /// Guests whose migrations calibrate: (workload, MiB).
-const CALIBRATION: [(&str, u32); 3] =
+pub(super) const CALIBRATION: [(&str, u32); 3] =
     [("sweep:6000,3000", 128), ("hot:3000,2000", 160), ("hot:300,100", 144)];
 /// The guests that are predicted: (name in the tables, workload, MiB).
 const GUESTS: [(&str, &str, u32); 6] = [
@@ -98,7 +98,7 @@ fn spec(workload: &str, memory_mib: u32, seed: u64) -> Result<GuestSpec> {
 }
 
 /// Migrates other guests first, and leaves what they showed where `xenmig` looks for it.
-pub(super) fn calibrate(host: &Host, say: &mut dyn FnMut(&str)) -> Result<()> {
+fn calibrate(host: &Host, say: &mut dyn FnMut(&str)) -> Result<()> {
     let mut lines = String::new();
     for (workload, memory_mib) in CALIBRATION {
         let spec = spec(workload, memory_mib, 7)?;

@@ -73,17 +73,23 @@ pub enum Steering {
     Aborted,
 }
 
-/// Migrates a guest with `xenmig migrate` and a downtime of at most `budget` over a link of `rate`
-/// bytes per second and observes it.
+/// Migrates a guest with `xenmig migrate`, its `further` options and a downtime of at most `budget`
+/// over a link of `rate` bytes per second and observes it.
 ///
 /// # Errors
 /// When it fails in another way than by xenmig's decision, or something of it was not seen.
-pub fn observe_steered(host: &Host, name: &str, rate: u64, budget: Duration) -> Result<Steering> {
+pub fn observe_steered(
+    host: &Host,
+    name: &str,
+    rate: u64,
+    budget: Duration,
+    further: &[&str],
+) -> Result<Steering> {
     let (way, budget) = (format!("xenlab-receive {rate}"), format!("{}ms", budget.as_millis()));
     let migrate = ["xenmig", "migrate", name, "localhost", "-s", &way, "--json"];
     let limits = ["--downtime", &budget, "--window", WINDOW];
     let watched = ["sh", "-c", SCRIPT, "observe", WATCH, TAP, ACCOUNT];
-    let output = host.run(watched.iter().chain(&migrate).chain(&limits))?;
+    let output = host.run(watched.iter().chain(&migrate).chain(&limits).chain(further))?;
     let account = host.pull_bytes(ACCOUNT)?;
     let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&account)
         .lines()
@@ -183,6 +189,7 @@ impl Observed {
             sender_share: None,
             start_s: first_s - self.start_s,
             rounds,
+            suspend_pages: None,
             suspend_request_s: self.suspended_s - live_end_s,
             last,
             finish_s: self.running_s - copied_s,

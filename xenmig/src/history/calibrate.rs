@@ -20,8 +20,9 @@
 //! - h: the median of what is left of the first sends, per hole. It becomes `per_hole` where it is
 //!   more than the link needs for a hole's 8 bytes.
 //! - start, suspend request, finish: their medians.
-//! - suspend pages: the median of what the final set had beyond W, of which the record itself shows
-//!   bounds; the closer they are, the more it weighs.
+//! - suspend pages: the median of what the final set had beyond what was dirty before, where that
+//!   was counted; or beyond W, of which the record itself shows bounds; the closer they are, the
+//!   more it weighs.
 //!
 //! A sender that is slower than the link looks like a slower link: `per_page` stays 0, and R is
 //! what migrations really reach. Where no send without holes is as long as one batch (idle guests
@@ -132,8 +133,12 @@ fn spread(mut times: Vec<f64>) -> Duration {
 }
 
 /// Pages of the final set beyond what the workload dirtied meanwhile, with their weight; `None`
-/// when the record has no last set.
+/// when the record says nothing of them. A steered save has counted them, and its rounds may be
+/// parts, which say nothing of W.
 fn suspend_pages(record: &OutcomeRecord) -> Option<(f64, f64)> {
+    if let Some(counted) = record.suspend_pages {
+        return Some((counted as f64, 1.0));
+    }
     let (least, most) = dirtied(record)?;
     let last = record.last?.pages as f64;
     Some((last - (least + most) / 2.0, 1.0 / (1.0 + most - least)))
@@ -143,6 +148,9 @@ fn suspend_pages(record: &OutcomeRecord) -> Option<(f64, f64)> {
 /// was dirtied during the one before, so a record shows points of W, which rises and bends down:
 /// it lies above the chord between two points, and below the chords beside that one, prolonged.
 fn dirtied(record: &OutcomeRecord) -> Option<(f64, f64)> {
+    if record.rounds.len() < 2 {
+        return None;
+    }
     let t = record.rounds.last()?.s + record.suspend_request_s;
     let mut shown: Vec<_> =
         record.rounds.windows(2).map(|pair| (pair[0].s, pair[1].pages as f64)).collect();

@@ -52,6 +52,10 @@ pub struct OutcomeRecord {
     pub rounds: Vec<SentRound>,
     /// Asking the guest to suspend until it was, in seconds.
     pub suspend_request_s: f64,
+    /// Pages of the last set beyond those that were dirty when the guest was asked to suspend;
+    /// `None` where that was not counted.
+    #[serde(default)]
+    pub suspend_pages: Option<u64>,
     /// The send while it was suspended; `None` when nothing was left.
     pub last: Option<SentRound>,
     /// All of the downtime but that send, in seconds.

@@ -25,6 +25,8 @@ pub struct Costs {
     pub rounds: Vec<SentRound>,
     /// The send while it was suspended.
     pub last: Option<SentRound>,
+    /// Pages of that send beyond those that were dirty when the guest was asked to suspend.
+    pub suspend_pages: Option<u64>,
     /// Start of the save to its first page.
     pub start_s: Option<f64>,
     /// Why the last decision of the save was taken; `None` when nobody steered it.
@@ -54,6 +56,7 @@ impl Costs {
             start_s: self.start_s?,
             rounds: self.rounds.clone(),
             suspend_request_s: self.suspend_s?,
+            suspend_pages: self.suspend_pages,
             last: self.last,
             finish_s: (downtime_s - self.last.map_or(0.0, |last| last.s)).max(0.0),
             total_s,

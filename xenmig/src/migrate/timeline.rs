@@ -124,6 +124,7 @@ impl Timeline {
             bytes: self.hook.is_some().then_some(all),
             start_s: minus(sends.first, self.began),
             rounds: sends.rounds,
+            suspend_pages: sends.pending.zip(sends.counted).map(|(p, last)| last.saturating_sub(p)),
             last,
             why_stopped: sends.why,
             pages: sends.guest,
@@ -158,12 +159,16 @@ impl Timeline {
                     since = *t;
                     sends.live_end = Some(begin + t);
                 }
-                Event::Decision { t, why, .. } => {
+                Event::Decision { t, why, pending, .. } => {
+                    sends.pending = Some(*pending);
                     since = *t;
                     sends.why = Some(*why);
                     sends.live_end = sends.live_end.map(|_| begin + t);
                 }
-                Event::Last { pages, .. } => sends.last = Some((*pages, 0)),
+                Event::Last { pages, .. } => {
+                    sends.last = Some((*pages, 0));
+                    sends.counted = Some(*pages);
+                }
                 Event::End { t, result: 0 } => {
                     sends.copied = sends.copied.or(Some(begin + t));
                 }
@@ -183,6 +188,9 @@ struct Sends {
     live_end: Option<f64>,
     /// Pages and holes.
     last: Option<(u64, u64)>,
+    /// Pages dirty at the last decision, and in the last set.
+    pending: Option<u64>,
+    counted: Option<u64>,
     /// When the last set was on its way.
     copied: Option<f64>,
     why: Option<Why>,

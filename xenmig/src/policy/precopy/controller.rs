@@ -31,7 +31,7 @@ const PATIENCE: u32 = 2;
 /// A round that costs less than this share of the bytes sent is cheap ...
 const CHEAP: f64 = 0.05;
 /// ... and worth it if it makes the downtime shorter than this share of what it would be now.
-const CLEARLY: f64 = 0.95;
+const CLEARLY: f64 = 0.97;
 /// Sends after which nothing is made better that is good already: as many as Xen's own policy has.
 const POLISHED: u32 = 5;
 /// Rounds after which the search ends: none of the loads it was tried on needs half of them.

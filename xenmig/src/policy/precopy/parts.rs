@@ -25,6 +25,8 @@ pub(super) const PROGRESS: f64 = 0.985;
 const PATIENCE: u32 = 6;
 /// Small rounds after which the search ends.
 const MOST: u32 = 400;
+/// A whole round is better than small ones if it leaves less than this share of what it sends.
+const CONVERGES: f64 = 0.5;
 /// The guest is busy if it dirties more than this share of what the link carries.
 const BUSY: f64 = 0.5;
 
@@ -36,7 +38,9 @@ impl Controller {
         let part = Decision::Part(chunk as u64);
         let since = self.since_clean(stats);
         if since > 3.0 * CHUNK.as_secs_f64() && self.growth.looked().is_zero() {
-            return Some((Why::Probing, part));
+            // What fits into two small rounds is as good a probe as one of them.
+            let few = pending < 2.0 * self.carried(CHUNK)?;
+            return Some((Why::Probing, if few { Decision::Continue } else { part }));
         }
         // While waiting, what became dirty lately; before, all since the log was cleaned.
         let growth = self.growth.lately().unwrap_or(stats.fresh / since);
@@ -50,8 +54,13 @@ impl Controller {
         {
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
-        let sifts = self.stale < PATIENCE && stats.iteration < MOST;
-        sifts.then_some((Why::Sifts, part))
+        if self.stale >= PATIENCE || stats.iteration >= MOST {
+            return None;
+        }
+        if left < CONVERGES * pending {
+            return Some((Why::Shrinks, Decision::Continue));
+        }
+        Some((Why::Sifts, part))
     }
 
     /// Pages that the link carries in `time`.
