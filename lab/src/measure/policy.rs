@@ -8,6 +8,10 @@
 mod page;
 mod summary;
 
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -77,7 +81,11 @@ struct Run {
     ended: Ended,
 }
 
-/// Runs all and returns (raw JSON, Markdown page, last line). `say` gets progress lines.
+/// What a progress line goes to, from any of the hosts.
+type Say<'a> = Mutex<&'a mut (dyn FnMut(&str) + Send)>;
+
+/// Runs all, on as many hosts at once as this machine has CPUs for, and returns (raw JSON, Markdown
+/// page, last line). `say` gets progress lines.
 ///
 /// # Errors
 /// When a host or guest fails, or a stock migration does.
@@ -85,70 +93,101 @@ pub fn run(
     version: XenVersion,
     programs: &Programs,
     quick: bool,
-    say: &mut dyn FnMut(&str),
+    say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(Value, String, Value)> {
-    let host = HostBuilder::new(version).boot()?;
-    programs.push(&host)?;
-    calibrate(&host, say)?;
-    let mut runs = Vec::new();
-    for cell in &CELLS {
-        let repeats = match (cell.spread > 0.0, quick) {
-            (true, false) => BURST_STARTS,
-            (true, true) => 4,
-            (false, false) => 5,
-            (false, true) => 1,
-        };
-        let workload =
-            cell.workload.parse().map_err(|cause| Error::Unexpected(format!("{cause}")))?;
-        let spec = GuestSpec { memory_mib: cell.memory_mib, ..GuestSpec::new("g1", workload) };
-        host.guest(&spec)?;
-        for nth in 0..repeats {
-            let start = Duration::from_secs_f64(cell.spread * f64::from(nth));
-            host.sleep(start)?;
-            let ended = moved(&host, &observe(&host, &spec.name, RATE)?, None)?;
-            note(cell, None, ended, &mut runs, say);
-            for budget in cell.budgets {
-                host.sleep(start)?;
-                let budget = Duration::from_millis(*budget);
-                let ended = steered(&host, &spec.name, budget)?;
-                note(cell, Some(budget.as_secs_f64()), ended, &mut runs, say);
-            }
-        }
-        host.verify(&spec.name)?;
-        host.destroy(&spec.name)?;
-    }
+    let hosts = thread::available_parallelism().map_or(1, NonZero::get).min(CELLS.len());
+    let (left, say) = (Mutex::new(CELLS.iter().collect()), Mutex::new(say));
+    let (left, say) = (&left, &say);
+    let runs: Result<Vec<Vec<Run>>> = thread::scope(|scope| {
+        let work = |_| scope.spawn(move || on_one_host(version, programs, quick, left, say));
+        let workers: Vec<_> = (0..hosts).map(work).collect();
+        let ended = workers.into_iter().map(|worker| {
+            worker.join().unwrap_or_else(|_| Err(Error::Unexpected("a host's thread died".into())))
+        });
+        ended.collect()
+    });
+    let mut runs: Vec<_> = runs?.into_iter().flatten().collect();
+    let place = |run: &Run| CELLS.iter().position(|cell| cell.name == run.cell);
+    runs.sort_by_key(place);
     let summary = Summary::of(&runs);
     let raw = Value::Array(runs.iter().map(Run::raw).collect());
     Ok((raw, page::page(version, &runs, &summary), summary.line()))
 }
 
+/// Takes cells from those that are `left` until there are none.
+fn on_one_host(
+    version: XenVersion,
+    programs: &Programs,
+    quick: bool,
+    left: &Mutex<VecDeque<&'static Cell>>,
+    say: &Say<'_>,
+) -> Result<Vec<Run>> {
+    let host = HostBuilder::new(version).boot()?;
+    programs.push(&host)?;
+    calibrate(&host, say)?;
+    let mut runs = Vec::new();
+    loop {
+        let cell = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let Some(cell) = cell else { return Ok(runs) };
+        one_cell(&host, cell, quick, &mut runs, say)?;
+    }
+}
+
+fn one_cell(
+    host: &Host,
+    cell: &'static Cell,
+    quick: bool,
+    runs: &mut Vec<Run>,
+    say: &Say<'_>,
+) -> Result<()> {
+    let repeats = match (cell.spread > 0.0, quick) {
+        (true, false) => BURST_STARTS,
+        (true, true) => 3,
+        (false, false) => 5,
+        (false, true) => 1,
+    };
+    let workload = cell.workload.parse().map_err(|cause| Error::Unexpected(format!("{cause}")))?;
+    let spec = GuestSpec { memory_mib: cell.memory_mib, ..GuestSpec::new("g1", workload) };
+    host.guest(&spec)?;
+    for nth in 0..repeats {
+        let start = Duration::from_secs_f64(cell.spread * f64::from(nth));
+        host.sleep(start)?;
+        let ended = moved(host, &observe(host, &spec.name, RATE)?, None)?;
+        note(cell, None, ended, runs, say);
+        for budget in cell.budgets {
+            host.sleep(start)?;
+            let budget = Duration::from_millis(*budget);
+            let ended = steered(host, &spec.name, budget)?;
+            note(cell, Some(budget.as_secs_f64()), ended, runs, say);
+        }
+    }
+    host.verify(&spec.name)?;
+    host.destroy(&spec.name)
+}
+
+fn tell(say: &Say<'_>, line: &str) {
+    say.lock().unwrap_or_else(PoisonError::into_inner)(line);
+}
+
 /// Migrates other guests first, by xenmig, which remembers what they showed.
-fn calibrate(host: &Host, say: &mut dyn FnMut(&str)) -> Result<()> {
+fn calibrate(host: &Host, say: &Say<'_>) -> Result<()> {
     for (workload, memory_mib) in CALIBRATION {
         let workload = workload.parse().map_err(|cause| Error::Unexpected(format!("{cause}")))?;
         let spec = GuestSpec { memory_mib, seed: 7, ..GuestSpec::new("g1", workload) };
         host.guest(&spec)?;
-        for _ in 0..2 {
-            // Nothing is known of the link yet, and the gate would rather wait.
-            match observe_steered(host, &spec.name, RATE, Duration::from_secs(60), &["--force"])? {
-                Steering::Moved { observed, .. } => {
-                    say(&format!("calibration: {workload}: {:.2} s", observed.total_s()));
-                }
-                ended => return Err(Error::Unexpected(format!("calibration: {ended:?}"))),
+        // Nothing is known of the link yet, and the gate would rather wait.
+        match observe_steered(host, &spec.name, RATE, Duration::from_secs(60), &["--force"])? {
+            Steering::Moved { observed, .. } => {
+                tell(say, &format!("calibration: {workload}: {:.2} s", observed.total_s()));
             }
+            ended => return Err(Error::Unexpected(format!("calibration: {ended:?}"))),
         }
         host.destroy(&spec.name)?;
     }
     Ok(())
 }
 
-fn note(
-    cell: &Cell,
-    budget_s: Option<f64>,
-    ended: Ended,
-    runs: &mut Vec<Run>,
-    say: &mut dyn FnMut(&str),
-) {
+fn note(cell: &Cell, budget_s: Option<f64>, ended: Ended, runs: &mut Vec<Run>, say: &Say<'_>) {
     let run = Run {
         cell: cell.name,
         workload: cell.workload,
@@ -156,7 +195,7 @@ fn note(
         budget_s,
         ended,
     };
-    say(&run.line());
+    tell(say, &run.line());
     runs.push(run);
 }
 
