@@ -136,3 +136,70 @@ fn bursts(runs: &[Run]) -> Option<f64> {
     let p90 = |stock| quantile(&downtimes(BURSTS, stock), 0.9).map(|s| (s - fixed).max(0.0));
     Some(p90(false)? / p90(true)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use xenmig::history::{OutcomeRecord, SentRound};
+
+    use super::*;
+
+    fn moved(downtime_s: f64, pages: u64, sends: usize) -> Ended {
+        let sent = SentRound { pages, holes: 0, bytes: pages * 4096, s: 1.0 };
+        let observed = OutcomeRecord {
+            schema: Default::default(),
+            at_unix_s: 0,
+            domain: String::new(),
+            uuid: String::new(),
+            target: String::new(),
+            populated_pages: pages,
+            p2m_pages: pages,
+            sender_share: None,
+            start_s: 0.0,
+            rounds: vec![sent; sends],
+            suspend_request_s: 0.0,
+            suspend_pages: None,
+            last: None,
+            finish_s: 0.0,
+            total_s: 10.0,
+            downtime_s,
+        };
+        Ended::Moved { observed: Box::new(observed), predicted_downtime_s: Some(0.9 * downtime_s) }
+    }
+
+    fn run(cell: &'static str, budget_s: Option<f64>, ended: Ended) -> Run {
+        Run { cell, workload: "idle", memory_mib: 160, budget_s, ended }
+    }
+
+    #[test]
+    fn budgets_are_kept_or_not_and_stock_has_none() {
+        let budget = Some(0.5);
+        let runs = [
+            run("idle", None, moved(0.3, 100, 2)),
+            run("idle", budget, moved(0.33, 100, 2)),
+            run("idle", budget, moved(0.6, 100, 2)),
+            run("idle", budget, Ended::Refused),
+            run("idle", budget, Ended::Aborted { alive: true }),
+            run("idle", budget, Ended::Aborted { alive: false }),
+        ];
+        let summary = Summary::of(&runs);
+        assert_eq!((summary.completed, summary.kept, summary.refused), (2, 1, 1));
+        assert_eq!((summary.aborted, summary.aborted_alive), (2, 1));
+        assert!((summary.predicted_p90.unwrap() - 0.1).abs() < 1e-9);
+        assert!((summary.worst_downtime_vs_stock.unwrap() - 0.465 / 0.3).abs() < 1e-9);
+        assert_eq!(summary.bytes_vs_stock, None);
+    }
+
+    #[test]
+    fn bytes_count_where_stock_needs_all_its_sends_and_bursts_above_an_idle_guest() {
+        let runs = [
+            run("idle", None, moved(0.3, 100, 2)),
+            run("small hot set", None, moved(0.4, 100, 5)),
+            run("small hot set", Some(0.4), moved(0.4, 100, 3)),
+            run(BURSTS, None, moved(0.7, 100, 5)),
+            run(BURSTS, Some(0.45), moved(0.4, 100, 5)),
+        ];
+        let summary = Summary::of(&runs);
+        assert!((summary.bytes_vs_stock.unwrap() - 0.8).abs() < 1e-9);
+        assert!((summary.burst_downtime_vs_stock.unwrap() - 0.25).abs() < 1e-9);
+    }
+}
