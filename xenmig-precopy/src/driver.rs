@@ -14,8 +14,10 @@ use xenmig::{Error, Kind, Result};
 pub trait Machine {
     /// Since the save began.
     fn now(&self) -> Duration;
-    /// Pages that are dirty.
-    fn pending(&mut self) -> Result<Dirty>;
+    /// Pages that are dirty; at least as many as there are, where `exact` is not needed.
+    fn pending(&mut self, exact: bool) -> Result<Dirty>;
+    /// Whether what [`Machine::hold_back`] was asked for is done; `false` once it was seen that not.
+    fn holds_back(&mut self) -> bool;
     /// The next round is to have at most so many pages; the others are held back, if that is
     /// possible here.
     fn hold_back(&mut self, most: u64);
@@ -46,6 +48,8 @@ pub struct Dirty {
 pub trait Policy: PrecopyPolicy {
     /// Why it decided as it did.
     fn why(&self) -> Why;
+    /// From here on no pages can be held back.
+    fn send_whole_rounds(&mut self);
     /// Downtime if the guest were suspended with so many pages dirty.
     fn downtime_s(&self, pending: f64) -> Option<f64>;
     /// The same, as it is to be expected.
@@ -55,6 +59,10 @@ pub trait Policy: PrecopyPolicy {
 }
 
 impl Policy for Controller {
+    fn send_whole_rounds(&mut self) {
+        self.send_whole_rounds();
+    }
+
     fn why(&self) -> Why {
         self.why()
     }
@@ -207,7 +215,10 @@ impl<M: Machine, P: Policy> Driver<M, P> {
 
     fn after_send(&mut self, told: &Told) -> Result<Answer> {
         let ended = self.machine.now();
-        let mut pending = self.machine.pending()?;
+        if !self.machine.holds_back() {
+            self.policy.send_whole_rounds();
+        }
+        let mut pending = self.machine.pending(true)?;
         if let Some((load, since)) = self.sending.take() {
             self.sent(told, &load, since..ended, pending.all);
         }
@@ -218,7 +229,7 @@ impl<M: Machine, P: Policy> Driver<M, P> {
                 return Ok(self.give_up(why));
             }
             let decision = self.policy.decide(&self.stats(told, pending));
-            self.tell_decision(decision, pending.all);
+            self.tell_decision(decision, pending);
             reason = match decision {
                 Decision::Continue => return Ok(Answer::Continue),
                 Decision::Part(most) => {
@@ -242,7 +253,7 @@ impl<M: Machine, P: Policy> Driver<M, P> {
                     None
                 }
             };
-            pending = self.machine.pending()?;
+            pending = self.machine.pending(false)?;
         }
     }
 
@@ -262,10 +273,12 @@ impl<M: Machine, P: Policy> Driver<M, P> {
         self.machine.tell(&event);
     }
 
-    fn tell_decision(&mut self, decision: Decision, pending: u64) {
+    fn tell_decision(&mut self, decision: Decision, dirty: Dirty) {
+        let pending = dirty.all;
         let event = Event::Decision {
             t: self.t(),
             pending,
+            fresh: dirty.fresh,
             decision: decision.name().to_owned(),
             why: self.policy.why(),
             downtime_s: self.policy.downtime_s(pending as f64),

@@ -58,6 +58,13 @@ pub fn room() -> Option<Bitmap> {
     (!held.is_empty()).then(|| Bitmap::new(*bits))
 }
 
+/// Pages that are held back.
+pub fn held() -> u64 {
+    let holding = holding();
+    let held = holding.as_ref().and_then(|holding| holding.held.as_ref());
+    held.map_or(0, |(_, held)| held.count())
+}
+
 /// Pages that are held back or in `fresh`.
 pub fn with(fresh: &Bitmap) -> u64 {
     let holding = holding();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use xenmig::Result;
+use xenmig::dirty::Bitmap;
 use xenmig::migrate::hook::Event;
 use xenmig::xen::Saving;
 
@@ -25,6 +26,9 @@ pub struct Live {
     /// Where the save writes to.
     pub stream: BorrowedFd<'static>,
     pub begun: Instant,
+    /// How much too high Xen's count of dirty pages is before the save's first CLEAN, which resets
+    /// it: what an earlier save that failed has left. `None` before the first look.
+    pub stale: Option<u64>,
 }
 
 impl Live {
@@ -66,16 +70,33 @@ impl Machine for Live {
         self.begun.elapsed()
     }
 
-    fn pending(&mut self) -> Result<Dirty> {
-        if holding::unlimit() {
-            log::warn!("the save's own calls cannot be reached: no pages are held back");
+    fn pending(&mut self, exact: bool) -> Result<Dirty> {
+        if !exact {
+            let fresh = self.saving.pending()?.0.saturating_sub(self.stale.unwrap_or(0));
+            return Ok(Dirty { all: fresh + holding::held(), fresh });
         }
+        if self.stale.is_none() {
+            let mut set = Bitmap::new(self.saving.domain().p2m_size);
+            let count = self.saving.dirty_set(&mut set, false)?.0;
+            let fresh = set.count().0;
+            self.stale = Some(count.saturating_sub(fresh));
+            return Ok(Dirty { all: fresh, fresh });
+        }
+        self.stale = Some(0);
         let Some(mut fresh) = holding::room() else {
             let all = self.saving.pending()?.0;
             return Ok(Dirty { all, fresh: all });
         };
         let count = self.saving.dirty_set(&mut fresh, false)?;
         Ok(Dirty { all: holding::with(&fresh), fresh: count.0 })
+    }
+
+    fn holds_back(&mut self) -> bool {
+        if holding::unlimit() {
+            log::warn!("the save's own calls cannot be reached: no pages are held back");
+            return false;
+        }
+        true
     }
 
     fn hold_back(&mut self, most: u64) {

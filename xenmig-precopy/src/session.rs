@@ -39,7 +39,7 @@ pub fn begin(
     let mut telemetry = Telemetry::default();
     match prepare(domid, &mut telemetry, open) {
         Ok((saving, controller, guest)) => {
-            let mut live = Live { saving, telemetry, signals, stream, begun };
+            let mut live = Live { saving, telemetry, signals, stream, begun, stale: None };
             let clock = clock_gettime(ClockId::Monotonic);
             let monotonic_s = clock.tv_sec as f64 + clock.tv_nsec as f64 * 1e-9;
             live.tell(&Event::Begin {

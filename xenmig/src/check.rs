@@ -134,7 +134,7 @@ impl Options<'_> {
             finish_spread: self.finish_spread(),
             holds_back: steering.hold_back && domain.guest_type != GuestType::Pv,
             steady: sample.is_some_and(Sample::is_steady),
-            cpu_percent: sample.and_then(Sample::cpu_percent).unwrap_or(domain.vcpus * 100),
+            cpu_percent: domain.vcpus.saturating_mul(100),
         };
         Some(Controller::new(self.settings.budget, steering, known))
     }

@@ -289,7 +289,7 @@ fn cold_pages_first_leave_less_than_whole_rounds_and_cost_less() {
             let mut controller = holding(true, budget, OnMiss::Stop);
             let ours = save(&mut Phases::steady(&work), &mut controller);
             assert!(ours.downtime_s < 1.05 * stock.downtime_s, "{ours:?} {stock:?}");
-            assert!(ours.bytes < 0.95 * stock.bytes, "{ours:?} {stock:?}");
+            assert!(ours.bytes < stock.bytes, "{ours:?} {stock:?}");
         }
     }
     // No whole round of this guest ever leaves so little.
@@ -330,6 +330,29 @@ proptest! {
             let handshake = rate * link().costs.suspend_request.as_secs_f64() * 4104.0 / 1.6e7;
             let limit = downtime_ms as f64 / 1e3 + handshake;
             prop_assert!(moved.downtime_s <= limit + 0.01, "{:?} {limit}", moved);
+        }
+    }
+}
+
+/// A curve that bends less than a hot set's: what the next round leaves is always a little more than
+/// hoped for.
+#[test]
+fn hope_that_is_never_fulfilled_ends() {
+    let link = Link { bandwidth: BytesPerSecond::new(1.25e8).expect("above 0"), ..link() };
+    let pages = |t: f64| 14_000.0 * t.powf(0.6);
+    let points = (0..200).map(|nth| f64::from(nth) * 0.05).map(|t| (t, pages(t))).collect();
+    let curve = Curve::from_points(points, Pages(1 << 20)).expect("a sound curve");
+    let guest = Guest::new(Pages(1 << 20), Pages(1 << 20));
+    for holds_back in [false, true] {
+        for downtime_ms in [250, 300, 350, 400, 450, 480, 500, 550] {
+            let downtime = Some(Duration::from_millis(downtime_ms));
+            let budget = Budget { downtime, ..Budget::UNLIMITED };
+            let known = Known { guest, holds_back, ..known() };
+            let mut controller = Controller::new(budget, Steering::default(), known);
+            let hour = Duration::from_secs(3600);
+            let outcome = save_live(&guest, &link, &curve, &mut controller, hour);
+            assert_ne!(outcome.end, End::Endless, "{holds_back} {downtime_ms}");
+            assert!(outcome.bytes < 5.0 * 4e9, "{holds_back} {downtime_ms}: {}", outcome.bytes);
         }
     }
 }

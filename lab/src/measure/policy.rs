@@ -157,8 +157,14 @@ fn one_cell(
         for budget in cell.budgets {
             host.sleep(start)?;
             let budget = Duration::from_millis(*budget);
-            let ended = steered(host, &spec.name, budget)?;
+            let ended = steered(host, &spec.name, budget, &[])?;
+            let refused = matches!(ended, Ended::Refused);
             note(cell, Some(budget.as_secs_f64()), ended, runs, say);
+            if refused {
+                // What steering would have made of it.
+                let ended = steered(host, &spec.name, budget, &["--force"])?;
+                note(cell, Some(budget.as_secs_f64()), ended, runs, say);
+            }
         }
     }
     host.verify(&spec.name)?;
@@ -200,8 +206,8 @@ fn note(cell: &Cell, budget_s: Option<f64>, ended: Ended, runs: &mut Vec<Run>, s
 }
 
 /// One migration by xenmig, whatever comes of it.
-fn steered(host: &Host, name: &str, budget: Duration) -> Result<Ended> {
-    match observe_steered(host, name, RATE, budget, &[])? {
+fn steered(host: &Host, name: &str, budget: Duration, further: &[&str]) -> Result<Ended> {
+    match observe_steered(host, name, RATE, budget, further)? {
         Steering::Moved { observed, predicted_downtime_s } => {
             moved(host, &observed, predicted_downtime_s)
         }

@@ -24,7 +24,11 @@ impl Machine for Fake {
         self.now
     }
 
-    fn pending(&mut self) -> Result<Dirty> {
+    fn holds_back(&mut self) -> bool {
+        true
+    }
+
+    fn pending(&mut self, _exact: bool) -> Result<Dirty> {
         self.now += Duration::from_millis(1);
         if self.broken {
             return Err(Error::new(Kind::Internal, "no PEEK"));
@@ -84,6 +88,8 @@ impl Policy for Script {
     fn why(&self) -> Why {
         Why::Shrinks
     }
+
+    fn send_whole_rounds(&mut self) {}
 
     fn downtime_s(&self, pending: f64) -> Option<f64> {
         Some(pending / 1000.0)

@@ -24,6 +24,12 @@ impl HeldBack {
         self.words.iter().all(|word| *word == 0)
     }
 
+    /// Pages that are held back.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
     /// Pages that are held back or in `fresh`.
     #[must_use]
     pub fn with(&self, fresh: &[u64]) -> u64 {

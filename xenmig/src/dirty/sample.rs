@@ -168,13 +168,6 @@ impl Sample {
         whole().count() >= 4 && most <= least + least / 2 + KERNEL
     }
 
-    /// CPU time that the guest used, in per cent of a physical CPU, rounded up; `None` when unknown.
-    #[must_use]
-    pub fn cpu_percent(&self) -> Option<u32> {
-        let used = self.vcpu_utilisation();
-        (!used.is_empty()).then(|| (used.iter().sum::<f64>() * 100.0).ceil().max(1.0) as u32)
-    }
-
     /// CPU use of each vCPU, 0 to 1, averaged over the windows.
     #[must_use]
     pub fn vcpu_utilisation(&self) -> Vec<f64> {

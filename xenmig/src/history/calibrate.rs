@@ -19,7 +19,9 @@
 //!   of the slopes between all pairs). With only one size all of it is `per_round`.
 //! - h: the median of what is left of the first sends, per hole. It becomes `per_hole` where it is
 //!   more than the link needs for a hole's 8 bytes.
-//! - start, suspend request, finish: their medians.
+//! - start, suspend request: their medians.
+//! - finish: the median of the downtimes less the last send as the model has it, weighted by 1 /
+//!   downtime. So what sets the last send apart from others is in it.
 //! - suspend pages: the median of what the final set had beyond what was dirty before, where that
 //!   was counted; or beyond W, of which the record itself shows bounds; the closer they are, the
 //!   more it weighs.
@@ -32,8 +34,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::outcome::{OutcomeRecord, SentRound};
-use crate::model::{Costs, Format};
-use crate::units::BytesPerSecond;
+use crate::model::{Costs, Format, Link, Load};
+use crate::units::{BytesPerSecond, Pages};
 
 /// Only the newest migrations count, so that a new network shows.
 const NEWEST: usize = 50;
@@ -116,10 +118,22 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
         suspend_pages: weighted_median(used.iter().filter_map(|record| suspend_pages(record)))
             .unwrap_or(0.0)
             .max(0.0),
-        finish: typical(|record| record.finish_s),
+        finish: Duration::ZERO,
     };
-    let finish_spread = spread(used.iter().map(|record| record.finish_s).collect());
+    let link = Link { bandwidth, format: Format::XEN, costs };
+    let finish: Vec<_> = used.iter().map(|record| finish(record, &link)).collect();
+    let costs = Costs { finish: time(weighted_median(finish.iter().copied())), ..costs };
+    let finish_spread = spread(finish.iter().map(|(s, _)| *s).collect());
     Some(Calibration { bandwidth, costs, finish_spread, from: used.len() })
+}
+
+/// All of the downtime but what the model says of the last send, with its weight: a small one says
+/// most.
+fn finish(record: &OutcomeRecord, link: &Link) -> (f64, f64) {
+    let last = record.last.map_or(0.0, |last| {
+        link.round_s(&Load::dirtied(last.pages as f64), Pages(record.p2m_pages))
+    });
+    ((record.downtime_s - last).max(0.0), 1.0 / record.downtime_s.max(1e-3))
 }
 
 /// From the middle of some times up to the ninth of ten.

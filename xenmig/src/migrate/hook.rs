@@ -98,6 +98,9 @@ pub enum Event {
         t: f64,
         /// Pages dirty now.
         pending: u64,
+        /// Those of them dirtied since the log was cleaned.
+        #[serde(default)]
+        fresh: u64,
         /// `continue`, `part`, `stop_and_copy`, `abort`, `wait` or `throttle`.
         decision: String,
         /// Why.

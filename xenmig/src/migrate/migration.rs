@@ -182,7 +182,7 @@ impl<'a> Migration<'a> {
             costs: settings.costs.over(learnt.unwrap_or_default()),
             finish_spread_s: self.options.finish_spread().as_secs_f64(),
             steady: sample.is_some_and(Sample::is_steady),
-            cpu_percent: sample.and_then(Sample::cpu_percent),
+            cpu_percent: None,
             telemetry: None,
         }
     }

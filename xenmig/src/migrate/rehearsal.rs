@@ -120,6 +120,7 @@ impl PrecopyPolicy for Player {
             self.events.push(HookEvent::Decision {
                 t,
                 pending: stats.pending.round() as u64,
+                fresh: stats.fresh.round() as u64,
                 decision: decision.name().to_owned(),
                 why: controller.why(),
                 downtime_s: controller.downtime_s(stats.pending),

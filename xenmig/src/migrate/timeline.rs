@@ -123,8 +123,8 @@ impl Timeline {
             resume_s: minus(self.running, self.ready),
             bytes: self.hook.is_some().then_some(all),
             start_s: minus(sends.first, self.began),
+            suspend_pages: sends.suspend_pages(minus(suspended, sends.live_end)),
             rounds: sends.rounds,
-            suspend_pages: sends.pending.zip(sends.counted).map(|(p, last)| last.saturating_sub(p)),
             last,
             why_stopped: sends.why,
             pages: sends.guest,
@@ -136,7 +136,7 @@ impl Timeline {
     fn sends(&self) -> Sends {
         let Some((begin, events)) = &self.hook else { return Sends::default() };
         let mut sends = Sends::default();
-        let mut since = 0.0;
+        let (mut since, mut cleaned) = (0.0, 0.0);
         let mut holes = 0;
         for event in events {
             match event {
@@ -146,8 +146,9 @@ impl Timeline {
                 }
                 Event::Send { t, .. } if sends.first.is_none() => {
                     sends.first = Some(begin + t);
-                    since = *t;
+                    (since, cleaned) = (*t, *t);
                 }
+                Event::Send { t, .. } => cleaned = *t,
                 Event::Sent { t, pages, .. } if sends.last.is_some() => {
                     sends.last = Some((*pages, 0));
                     sends.copied = Some(begin + t);
@@ -159,8 +160,9 @@ impl Timeline {
                     since = *t;
                     sends.live_end = Some(begin + t);
                 }
-                Event::Decision { t, why, pending, .. } => {
-                    sends.pending = Some(*pending);
+                Event::Decision { t, why, pending, fresh, .. } => {
+                    let dirtying = *fresh as f64 / (t - cleaned).max(1e-9);
+                    sends.pending = Some((*pending as f64, dirtying));
                     since = *t;
                     sends.why = Some(*why);
                     sends.live_end = sends.live_end.map(|_| begin + t);
@@ -188,12 +190,23 @@ struct Sends {
     live_end: Option<f64>,
     /// Pages and holes.
     last: Option<(u64, u64)>,
-    /// Pages dirty at the last decision, and in the last set.
-    pending: Option<u64>,
+    /// Pages dirty at the last decision, and how many more became so per second.
+    pending: Option<(f64, f64)>,
+    /// Pages of the last set.
     counted: Option<u64>,
     /// When the last set was on its way.
     copied: Option<f64>,
     why: Option<Why>,
+}
+
+impl Sends {
+    /// Pages of the last set that the workload explains neither by the last decision nor in the
+    /// seconds of the suspend request.
+    fn suspend_pages(&self, request_s: Option<f64>) -> Option<u64> {
+        let ((pending, dirtying), last) = self.pending.zip(self.counted)?;
+        let explained = pending + dirtying * request_s?;
+        Some((last as f64 - explained).max(0.0).round() as u64)
+    }
 }
 
 fn batch_bytes(pages: u64) -> u64 {

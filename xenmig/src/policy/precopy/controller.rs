@@ -28,12 +28,10 @@ use crate::units::BytesPerSecond;
 const PROGRESS: f64 = 0.9;
 /// Rounds without progress after which more of them will not help.
 const PATIENCE: u32 = 2;
-/// A round that costs less than this share of the bytes sent is cheap ...
+/// Rounds that all together cost less than this share of the bytes sent are cheap ...
 const CHEAP: f64 = 0.05;
 /// ... and worth it if it makes the downtime shorter than this share of what it would be now.
 const CLEARLY: f64 = 0.97;
-/// Sends after which nothing is made better that is good already: as many as Xen's own policy has.
-const POLISHED: u32 = 5;
 /// Rounds after which the search ends: none of the loads it was tried on needs half of them.
 const MOST_ROUNDS: u32 = 40;
 /// Growth that leaves more than this many times the expected after a send means that pages were
@@ -93,6 +91,13 @@ pub struct Controller {
     least: f64,
     /// Sends since one left clearly less than all before.
     pub(super) stale: u32,
+    /// Bytes of sends that only made better what was good already.
+    polish_bytes: f64,
+    /// Pages that became dirty per second since the log was cleaned.
+    dirtying: f64,
+    /// The guest was waited for before the send in progress: buffers on the way have run empty, and
+    /// take up a part of it at once.
+    rested: bool,
     /// When the log was last cleaned.
     cleaned: Duration,
     /// What the last send was expected to leave, if the guest was calm.
@@ -119,6 +124,9 @@ impl Controller {
             sent_bytes: 0.0,
             least: f64::INFINITY,
             stale: 0,
+            polish_bytes: 0.0,
+            dirtying: 0.0,
+            rested: false,
             cleaned: Duration::ZERO,
             hoped: None,
             deceived: 0,
@@ -127,6 +135,11 @@ impl Controller {
             cap: None,
             why: Why::NothingSent,
         }
+    }
+
+    /// From here on no pages can be held back.
+    pub const fn send_whole_rounds(&mut self) {
+        self.known.holds_back = false;
     }
 
     /// Why the last decision was taken.
@@ -158,7 +171,9 @@ impl Controller {
     fn downtime(&self, pending: f64, careful: bool) -> Option<f64> {
         let (known, costs) = (&self.known, &self.known.costs);
         let link = self.rate.link(known, careful)?;
-        let last = Load::dirtied(pending + costs.suspend_pages + known.guest.deferred.0 as f64);
+        let request = self.dirtying * costs.suspend_request.as_secs_f64();
+        let more = request + costs.suspend_pages + known.guest.deferred.0 as f64;
+        let last = Load::dirtied(pending + more);
         let spread = if careful { known.finish_spread } else { Duration::ZERO };
         let finish = costs.finish + spread;
         Some(link.round_s(&last, known.guest.p2m_size) + finish.as_secs_f64())
@@ -200,7 +215,9 @@ impl Controller {
         self.taken = stats.iteration;
         let load = self.sending;
         self.sent_bytes += self.bytes(load.pages) + 8.0 * load.holes;
-        self.rate.sent(&self.known, &load, stats.last_send.as_secs_f64());
+        if !self.rested {
+            self.rate.sent(&self.known, &load, stats.last_send.as_secs_f64());
+        }
         if let Some(hoped) = self.hoped.take() {
             let wrong = stats.pending > DECEIVED * hoped && !self.keeps_downtime(stats.pending);
             self.deceived += u32::from(wrong);
@@ -224,6 +241,7 @@ impl Controller {
         let pending = stats.pending;
         if self.keeps_downtime(pending) && self.keeps_the_rest(stats.elapsed, 0.0, pending) {
             return if self.is_worth_a_round(stats) {
+                self.polish_bytes += self.bytes(pending);
                 (Why::Cheap, Decision::Continue)
             } else {
                 (Why::KeepsBudget, Decision::StopAndCopy)
@@ -243,7 +261,8 @@ impl Controller {
             return Some((Why::Looking, Decision::Wait(TICK)));
         };
         let left = self.left(pending, growth).unwrap_or(0.0);
-        if self.deceived < MOST_DECEIVED && self.keeps_downtime(left) {
+        let hopeful = self.stale < 2 * PATIENCE && stats.iteration < MOST_ROUNDS;
+        if hopeful && self.deceived < MOST_DECEIVED && self.keeps_downtime(left) {
             self.hoped = Some(left.max(1.0));
             return Some((Why::Calm, Decision::Continue));
         }
@@ -257,11 +276,10 @@ impl Controller {
     /// A round that costs next to nothing is sent although the budget is kept already.
     fn is_worth_a_round(&self, stats: &PrecopyStats) -> bool {
         let pending = stats.pending;
-        let cheap = self.bytes(pending) <= CHEAP * self.sent_bytes;
-        if !cheap || stats.iteration >= POLISHED {
+        if self.polish_bytes + self.bytes(pending) > CHEAP * self.sent_bytes {
             return false;
         }
-        let growth = stats.fresh / self.since_clean(stats);
+        let growth = self.dirtying;
         let (Some(s), Some(now)) = (self.round_s(pending), self.expected_downtime_s(pending))
         else {
             return false;
@@ -297,6 +315,8 @@ impl Controller {
 
     fn miss(&mut self, why: Why, stats: &PrecopyStats) -> (Why, Decision) {
         match self.steering.on_miss {
+            // CPU time cannot help where total time or bytes run out.
+            OnMiss::Throttle if why == Why::OverTotal => (why, Decision::Abort),
             OnMiss::Throttle => match self.next_cap(stats) {
                 Some(cap) => {
                     self.cap = Some(cap);
@@ -342,6 +362,7 @@ impl PrecopyPolicy for Controller {
                 self.sending = Load::dirtied(dirty);
             }
             self.cleaned = stats.elapsed;
+            self.rested = self.wait_from.is_some();
             if let Some(from) = self.wait_from.take() {
                 self.waited += stats.elapsed.saturating_sub(from);
             }
@@ -350,6 +371,7 @@ impl PrecopyPolicy for Controller {
         if self.taken != stats.iteration {
             self.take_in(stats);
         }
+        self.dirtying = stats.fresh / self.since_clean(stats);
         self.growth.see(stats.elapsed, stats.fresh);
         let (why, decision) = self.after_send(stats);
         self.why = why;

@@ -74,7 +74,7 @@ pub struct Known {
     /// The guest dirtied pages as fast at any time it was sampled: it is no use to wait for a calmer
     /// moment.
     pub steady: bool,
-    /// CPU time the guest uses, or could use at most, in per cent of a physical CPU.
+    /// CPU time the guest could use at most, in per cent of a physical CPU.
     pub cpu_percent: u32,
     /// How much longer than [`Costs::finish`] nine of ten migrations take at most.
     pub finish_spread: Duration,

@@ -33,6 +33,9 @@ const BUSY: f64 = 0.5;
 impl Controller {
     /// The next step; `None` when no round will help.
     pub(super) fn parts(&mut self, stats: &PrecopyStats) -> Option<(Why, Decision)> {
+        if stats.iteration >= MOST {
+            return None;
+        }
         let pending = stats.pending;
         let chunk = self.chunk(pending)?;
         let part = Decision::Part(chunk as u64);
@@ -45,7 +48,8 @@ impl Controller {
         // While waiting, what became dirty lately; before, all since the log was cleaned.
         let growth = self.growth.lately().unwrap_or(stats.fresh / since);
         let left = self.left(pending, growth)?;
-        if self.keeps_downtime(left) && !self.was_deceived_too_often() {
+        let hopeful = self.stale < PATIENCE && !self.was_deceived_too_often();
+        if hopeful && self.keeps_downtime(left) {
             self.hoped = Some(left.max(1.0));
             return Some((Why::Calm, Decision::Continue));
         }
@@ -54,7 +58,7 @@ impl Controller {
         {
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
-        if self.stale >= PATIENCE || stats.iteration >= MOST {
+        if self.stale >= PATIENCE {
             return None;
         }
         if left < CONVERGES * pending {

@@ -7,6 +7,8 @@ use crate::units::BytesPerSecond;
 /// Fewest pages of a send that says something about bandwidth: smaller ones fit into the buffers
 /// on the way, and their fixed costs weigh more than their bytes. One batch.
 const TELLING: f64 = Format::XEN.batch as f64;
+/// Seconds from which on a smaller one says something nevertheless: the link is slow.
+const LONG: f64 = 0.2;
 /// Sends whose bandwidths are averaged.
 const NEWEST: usize = 3;
 /// Relative spread of a bandwidth that one send showed, and the least that any number of them show:
@@ -30,7 +32,8 @@ impl Rate {
             costs.per_round.as_secs_f64() + costs.per_p2m_page * known.guest.p2m_size.0 as f64;
         let (bytes, _) = Format::XEN.bytes(load);
         let rate = bytes / (s - fixed - costs.per_hole * load.holes);
-        if !rate.is_finite() || rate <= 0.0 || load.pages < TELLING {
+        let telling = load.pages >= TELLING || s >= LONG;
+        if !rate.is_finite() || rate <= 0.0 || !telling {
             return;
         }
         if load.holes > 0.0 {
