@@ -140,6 +140,26 @@ fn a_plain_xl_migrate_keeps_the_budget() {
 }
 
 #[test]
+fn hot_pages_are_held_back_and_none_is_lost() {
+    let Some(scene) = scene() else { return };
+    // Faster than the link: a whole round leaves nearly all of it dirty again.
+    scene.guest("g1", "hot:8000,8000");
+    let ran = migrate(&scene, &["--downtime", "900ms", "--on-miss", "stop"]);
+    moved(&ran);
+    scene.intact("g1");
+    let events = events(&scene);
+    let parts = of_kind(&events, "decision").into_iter().filter(|d| d["decision"] == "part");
+    assert!(parts.count() >= 3, "{events:?}");
+    let number = |event: &Value, name: &str| event[name].as_u64().unwrap();
+    let sent = of_kind(&events, "sent");
+    let small = sent.iter().filter(|s| number(s, "pages") < number(s, "pending") / 2);
+    assert!(small.count() >= 3, "{sent:?}");
+    // What was held back goes with the last set.
+    let left = of_kind(&events, "decision").last().map(|d| number(d, "pending")).unwrap();
+    assert!(number(of_kind(&events, "last")[0], "pages") >= left, "{events:?}");
+}
+
+#[test]
 fn whatever_is_wrong_with_it_the_save_is_xens_own() {
     let Some(scene) = scene() else { return };
     scene.guest("g1", "hot:2000,1000");

@@ -3,7 +3,7 @@
 use xenlab::Running;
 
 use super::{begin, events, scene, stayed};
-use crate::scene::{Ran, Scene, note};
+use crate::scene::{Ran, Scene};
 
 /// The cap of `g1`, as xl shows it.
 fn cap(scene: &Scene) -> u32 {
@@ -67,7 +67,7 @@ fn a_killed_save_leaves_a_note_and_recover_restores_the_cap() {
     let ran = Ran::of(migration.wait().unwrap());
     assert_ne!(ran.status, 0, "{}", ran.all());
     assert!(cap(&scene) < BEFORE, "nothing is left to recover: {}", ran.all());
-    let left = scene.run(&["cat", &note(guest.domid)]);
+    let left = scene.run(&["cat", &format!("/run/xenmig/cap-{}", guest.domid)]);
     assert!(left.stdout.contains("\"cap\":90"), "no note is left: {}", left.all());
 
     let ran = scene.xenmig(&["recover", "--json"]);

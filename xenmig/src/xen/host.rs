@@ -153,8 +153,15 @@ impl XenHost {
 
     fn recover_cap(&self, id: DomId) -> Result<Option<Recovered>> {
         let directory = &self.options.run_directory;
-        let what = cap::restore_noted(&self.control, &self.store, directory, id)?;
-        Ok(what.map(|what| Recovered { domid: id, what, clean: true }))
+        let Some(cap) = cap::restore_noted(&self.control, &self.store, directory, id)? else {
+            return Ok(None);
+        };
+        // A save that was killed has left its log on.
+        let log = match self.domain(id) {
+            Ok(_) if self.guard()?.clean_up(id)? => "; switched off its dirty log",
+            _ => "",
+        };
+        Ok(Some(Recovered { domid: id, what: format!("{cap}{log}"), clean: true }))
     }
 }
 
