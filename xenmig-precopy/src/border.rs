@@ -2,7 +2,9 @@
 //! the real one. Thin: what they do is in `session` and `driver`.
 //!
 //! The callbacks' `data` belongs to libxl and goes through untouched, so what is ours is in a
-//! static. Nobody holds its lock while foreign code runs.
+//! static. Its lock is held over the session's hypercalls, whose messages go to the save's own
+//! logger; and libxl's may end the process. What then is left to do has a static of its own, whose
+//! lock nobody holds while foreign code runs.
 
 use std::any::Any;
 use std::ffi::{CStr, c_int, c_void};
@@ -10,7 +12,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
 
 use nix::errno::Errno;
 use xen_sys as sys;
@@ -68,6 +70,15 @@ struct Steered {
 }
 
 static STEERED: Mutex<Option<Steered>> = Mutex::new(None);
+
+/// What is left to do of a save when this process ends within a call of its session.
+type LastResort = Box<dyn FnOnce() + Send>;
+
+static LAST_RESORT: Mutex<Option<LastResort>> = Mutex::new(None);
+
+fn last_resort() -> MutexGuard<'static, Option<LastResort>> {
+    LAST_RESORT.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn steered() -> MutexGuard<'static, Option<Steered>> {
     STEERED.lock().unwrap_or_else(PoisonError::into_inner)
@@ -139,12 +150,16 @@ pub unsafe extern "C" fn xc_domain_save(
             let notes: PathBuf = Options::default().run_directory;
             // SAFETY: the handle is open until the save has ended; that it is of the right version
             // was just seen.
-            unsafe { Saving::new(handle, xenmig::host::DomId(id), notes) }
+            let saving = unsafe { Saving::new(handle, xenmig::host::DomId(id), notes) }?;
+            let resort = saving.last_resort();
+            *last_resort() = Some(Box::new(move || abandon(&resort)));
+            Ok(saving)
         })
     });
     // Why not, has been said: by the session, or by the panic.
     let Ok(Ok(session)) = begun else {
         holding::end();
+        last_resort().take();
         return save(callbacks);
     };
     *steered() = Some(Steered { session: Box::new(session), suspend: ours.suspend });
@@ -157,6 +172,7 @@ pub unsafe extern "C" fn xc_domain_save(
     holding::end();
     let ended = steered().take();
     let _ = catch_unwind(AssertUnwindSafe(|| drop(ended)));
+    last_resort().take();
     errno.set();
     result
 }
@@ -249,13 +265,6 @@ fn belongs(library: &Path, version: &str) -> bool {
 
 /// libxl's helper ends itself in the midst of a save when libxl has gone, and leaves the log on.
 fn clean_up_at_exit() {
-    extern "C" fn at_exit() {
-        if let Ok(mut steered) = STEERED.try_lock()
-            && let Some(steered) = steered.as_mut()
-        {
-            let _ = catch_unwind(AssertUnwindSafe(|| steered.session.abandon()));
-        }
-    }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: a function of this library, which is never unloaded.
@@ -263,6 +272,31 @@ fn clean_up_at_exit() {
             log::warn!("nothing will be cleaned up if the save helper ends itself");
         }
     });
+}
+
+extern "C" fn at_exit() {
+    let _ = catch_unwind(|| {
+        let mut steered = match STEERED.try_lock() {
+            Ok(steered) => Some(steered),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            // It ends within a call of the session, below on this very stack.
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if let Some(steered) = steered.as_mut().and_then(|steered| steered.as_mut()) {
+            return steered.session.abandon();
+        }
+        let resort = last_resort().take();
+        if let Some(resort) = resort {
+            resort();
+        }
+    });
+}
+
+fn abandon(resort: &xenmig::xen::LastResort) {
+    log::warn!("libxl's helper ends in the midst of a save");
+    if let Err(error) = resort.abandon() {
+        log::error!("{error}; `xenmig recover` tries again");
+    }
 }
 
 #[cfg(test)]

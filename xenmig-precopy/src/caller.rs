@@ -162,6 +162,8 @@ mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::UnixStream;
 
+    use xenmig::migrate::hook::SCHEMA;
+
     use super::*;
 
     fn pair() -> (Caller, UnixStream) {
@@ -171,7 +173,7 @@ mod tests {
     }
 
     fn hello() -> Hello {
-        Hello { schema: "xenmig.hook/1".into(), domid: 7, pid: 42 }
+        Hello { schema: SCHEMA.into(), domid: 7, pid: 42 }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
 use xenmig::config::{Config, DEFAULT_FILE};
 use xenmig::host::GuestType;
-use xenmig::migrate::hook::{Event, Hello, SOCKET_VARIABLE, Settings};
+use xenmig::migrate::hook::{Event, Hello, SCHEMA, SOCKET_VARIABLE, Settings};
 use xenmig::migrate::settings::{CONFIG_VARIABLE, Overrides, TELEMETRY_VARIABLE, learn};
 use xenmig::model::Guest;
 use xenmig::policy::precopy::{Controller, OnMiss};
@@ -99,7 +99,7 @@ fn prepare(
 /// Settings from the caller that listens at `path`.
 fn ask(path: &Path, domid: u16, telemetry: &mut Telemetry) -> Result<Settings> {
     let caller = telemetry.caller.insert(Caller::connect(path)?);
-    let hello = Hello { schema: "xenmig.hook/1".to_owned(), domid, pid: std::process::id() };
+    let hello = Hello { schema: SCHEMA.to_owned(), domid, pid: std::process::id() };
     let settings = caller.settings(&hello)?;
     if let Some(path) = &settings.telemetry {
         telemetry.also_to(path);

@@ -4,7 +4,8 @@
 //! libxl starts its helper with SIGPIPE deadly: a target that goes away would kill the save in the
 //! midst. Held back, the write fails instead, and the save cleans up. ^C at `xl migrate` reaches
 //! the helper too; it counts as a wish to give up. libxl's own way is SIGTERM, which stays with the
-//! helper's handler: that one takes the stream away.
+//! helper's handler: that one takes the stream away. A signal that is ignored, as `nohup` and shells
+//! do for what runs in the background, stays ignored: held back, Linux would queue it all the same.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -12,7 +13,16 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use xenmig::{Error, Kind, Result};
 
-const HELD: [Signal; 4] = [Signal::SIGPIPE, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+/// Those that ask to end.
+const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// What to hold back in a process whose `/proc/PID/status` is this; without one, all.
+fn held(status: &str) -> SigSet {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let counts = |signal: &Signal| (ignored >> (*signal as u32 - 1)) & 1 == 0;
+    ENDS.into_iter().filter(counts).chain([Signal::SIGPIPE]).collect()
+}
 
 /// Holds them back while it lives; those that came then take effect when it is dropped.
 pub struct Held {
@@ -27,7 +37,8 @@ impl Held {
         let failed = |errno: nix::Error| {
             Error::new(Kind::Internal, "cannot hold signals back").because(errno)
         };
-        let set = HELD.into_iter().collect::<SigSet>();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let set = held(&status);
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let queue = SignalFd::with_flags(&set, flags).map_err(failed)?;
         let before = set.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(failed)?;
@@ -68,6 +79,17 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_ignored_stays_ignored() {
+        let held = |status| held(status).iter().collect::<Vec<_>>();
+        // As `nohup xl migrate &` of a script has it, and somebody who ignores broken pipes.
+        let status = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000001007\nSigCgt:\t0\n";
+        assert_eq!(held(status), [Signal::SIGPIPE]);
+        let hangup = "SigIgn:\t0000000000000001\n";
+        assert_eq!(held(hangup), [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGPIPE]);
+        assert_eq!(held("").len(), 4);
+    }
 
     #[test]
     fn a_broken_pipe_is_no_wish_to_end_and_an_interrupt_is() {

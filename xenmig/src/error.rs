@@ -23,6 +23,9 @@ pub enum Kind {
     Busy,
     /// This host or guest cannot do it at all.
     Unsupported,
+    /// Saves cannot be held back on this host, so no dirty log may be switched on. Migrations are
+    /// none the worse for it.
+    Unguarded,
     /// The user asked to stop.
     Interrupted,
     /// A file could not be read or written.

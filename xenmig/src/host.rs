@@ -323,7 +323,8 @@ pub trait Host {
     ///
     /// # Errors
     /// [`Kind::Busy`] when somebody else owns the log or a save runs, [`Kind::Unsupported`] when
-    /// this guest's pages cannot be logged, [`Kind::Permission`] when saves cannot be guarded.
+    /// this guest's pages cannot be logged, [`Kind::Permission`] or [`Kind::Unguarded`] when
+    /// saves cannot be guarded.
     fn dirty_log<'a>(&'a self, id: DomId, stop: &'a AtomicBool) -> Result<Box<dyn DirtyLog + 'a>>;
 
     /// Takes hold of a domain in order to migrate it. Others are refused while this is kept.

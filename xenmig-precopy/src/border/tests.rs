@@ -1,7 +1,8 @@
 //! The callbacks as C calls them.
 
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::*;
 
@@ -120,4 +121,53 @@ fn a_library_tells_its_xen_by_its_name() {
     assert!(!belongs(&real, "4.1") && !belongs(&real, "4.20") && !belongs(&link, "4.20"));
     assert!(!belongs(Path::new("/lib/libxenguest.so.4.170"), "4.17"));
     assert!(!belongs(Path::new("/lib/libxenguest.so.4.17"), "none"));
+}
+
+/// One in whose midst the process ends.
+struct Ending {
+    within: bool,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl Steer for Ending {
+    fn decide(&mut self, _told: &Told) -> Answer {
+        if self.within {
+            at_exit();
+        }
+        Answer::Continue
+    }
+
+    fn fall_back(&mut self, why: &str) {
+        panic!("{why}");
+    }
+
+    fn suspending(&mut self) {}
+
+    fn suspended(&mut self) {}
+
+    fn end(&mut self, _result: c_int) {}
+
+    fn abandon(&mut self) {
+        self.abandoned.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_process_that_ends_cleans_up_even_within_a_call_of_the_session() {
+    for within in [false, true] {
+        let (abandoned, last) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let session = Ending { within, abandoned: Arc::clone(&abandoned) };
+        let resort = Arc::clone(&last);
+        with(session, || {
+            *last_resort() = Some(Box::new(move || resort.store(true, Ordering::SeqCst)));
+            ask(1, -1);
+            if !within {
+                at_exit();
+            }
+            last_resort().take();
+        });
+        let did = (abandoned.load(Ordering::SeqCst), last.load(Ordering::SeqCst));
+        assert_eq!(did, (!within, within));
+    }
 }

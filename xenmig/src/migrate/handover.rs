@@ -6,13 +6,12 @@
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::dialogue::{Answer, Dialogue};
 use super::event::Stage;
-use super::source::{Progress, Source};
+use super::source::{Progress, Source, suspends};
 use crate::error::{Error, Kind, Result};
-use crate::host::RunState;
 
 /// Where the guest is in the end.
 #[derive(Debug)]
@@ -76,6 +75,8 @@ pub(super) struct Handover<'a> {
     pub(super) name: &'a str,
     pub(super) debug: bool,
     pub(super) point: &'a Point,
+    /// The hook said that the save asks the guest to suspend.
+    pub(super) suspending: &'a AtomicBool,
 }
 
 impl Handover<'_> {
@@ -178,15 +179,35 @@ impl Handover<'_> {
         }
         let renamed =
             if away { self.source.rename(&away_name(self.name), self.name) } else { Ok(()) };
-        let resumed = match self.source.state() {
-            Ok(RunState::Suspended) => self.source.resume(),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        };
+        let resumed = suspends(|| self.source.state()).and_then(|suspended| {
+            if suspended { self.source.resume().map(|()| None) } else { Ok(self.may_suspend()) }
+        });
         match resumed {
-            Ok(()) => Ended::Stayed(why, renamed.and(self.source.settle()).err()),
+            Ok(may_suspend) => Ended::Stayed(why, self.tidy(renamed, may_suspend)),
             Err(stuck) => Ended::Stuck(why, stuck),
         }
+    }
+
+    /// What it means for a guest that runs that it was asked to suspend; `None` when it was not.
+    fn may_suspend(&self) -> Option<Error> {
+        let asked = self.suspending.load(Ordering::SeqCst) || self.source.asked_to_suspend();
+        asked.then(|| {
+            let what = "the guest runs, but was asked to suspend and may still do so";
+            Error::new(Kind::Busy, what).hint("should it suspend, `xenmig recover` resumes it")
+        })
+    }
+
+    /// Puts right what the save left. Gives what weighs most of what could not be done.
+    fn tidy(&self, renamed: Result<()>, may_suspend: Option<Error>) -> Option<Error> {
+        let settled = self.source.settle();
+        let recoverable = settled.as_ref().is_err_and(|error| error.kind() != Kind::Unguarded);
+        if may_suspend.is_none() && !recoverable {
+            self.source.forget();
+        }
+        let mut untidy = may_suspend.into_iter().chain(renamed.err()).chain(settled.err());
+        let first = untidy.next();
+        untidy.for_each(|error| log::warn!("{error}"));
+        first
     }
 }
 

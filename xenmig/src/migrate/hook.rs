@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::Costs;
 use crate::policy::precopy::{Steering, Why};
 
+/// What both speak.
+pub const SCHEMA: &str = "xenmig.hook/1";
 /// Environment variable with the path of the caller's socket.
 pub const SOCKET_VARIABLE: &str = "XENMIG_HOOK_SOCKET";
 /// Environment variable that libxl takes its save helper from.
@@ -20,7 +22,7 @@ pub const HELPER_VARIABLE: &str = "LIBXL_SAVE_HELPER";
 /// The hook's first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
-    /// What follows: `xenmig.hook/1`.
+    /// What follows: [`SCHEMA`].
     pub schema: String,
     /// The domain that is being saved.
     pub domid: u16,

@@ -2,6 +2,7 @@
 //! [`crate::xen`], by the simulator, and by tests.
 
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,9 @@ pub trait Source: Sync {
     /// [`crate::Kind::NoSuchDomain`] when it has gone, or as the hypervisor says.
     fn state(&self) -> Result<RunState>;
 
+    /// Whether it was asked to suspend, and has not answered yet.
+    fn asked_to_suspend(&self) -> bool;
+
     /// Gives it another name, if its name is `from`.
     ///
     /// # Errors
@@ -69,13 +73,30 @@ pub trait Source: Sync {
     /// When the note cannot be written.
     fn note(&self, progress: Progress) -> Result<()>;
 
-    /// After a save that failed: the dirty log off, the scheduler's cap as it was, no note.
+    /// After a save that failed: the dirty log off, the scheduler's cap as it was.
     ///
     /// # Errors
-    /// When something of it could not be done; the note stays then, and `xenmig recover` tries
-    /// again.
+    /// When something of it could not be done; `xenmig recover` tries again if the note stays.
+    /// [`crate::Kind::Unguarded`] when it could do no more: nobody may touch the log on this host.
     fn settle(&self) -> Result<()>;
 
     /// Removes the note: nothing is left to clean up.
     fn forget(&self);
+}
+
+/// Whether a domain is suspended, or is about to be: it may have been asked just before its save
+/// ended. `state` looks.
+///
+/// # Errors
+/// As `state`.
+pub(crate) fn suspends(state: impl Fn() -> Result<RunState>) -> Result<bool> {
+    const LOOKS: u32 = 10;
+    const BETWEEN: Duration = Duration::from_millis(50);
+    for _ in 0..LOOKS {
+        if state()? == RunState::Suspended {
+            return Ok(true);
+        }
+        std::thread::sleep(BETWEEN);
+    }
+    Ok(false)
 }

@@ -2,14 +2,17 @@
 //! in each save helper asks how to steer and tells what happens ([`super::hook`]).
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use super::hook::{Event, HELPER_VARIABLE, Hello, SOCKET_VARIABLE, Settings};
+use rustix::io::Errno;
+
+use super::hook::{Event, HELPER_VARIABLE, Hello, SCHEMA, SOCKET_VARIABLE, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::host::DomId;
 use crate::xen;
@@ -74,7 +77,7 @@ impl Hook {
     fn listen(path: PathBuf, listener: UnixListener) -> Self {
         let expected = Expected::default();
         let saves = Arc::clone(&expected);
-        thread::spawn(move || accept(&listener, &saves));
+        thread::spawn(move || accept(listener.incoming(), &saves));
         Self { path, expected }
     }
 
@@ -138,12 +141,25 @@ fn remove(path: &Path) {
     }
 }
 
-fn accept(listener: &UnixListener, expected: &Expected) {
-    for stream in listener.incoming() {
+/// Listens to each hook that comes. One that cannot be let in is alone in that.
+fn accept(hooks: impl Iterator<Item = io::Result<UnixStream>>, expected: &Expected) {
+    /// Until somebody may have closed a file.
+    const PAUSE: Duration = Duration::from_millis(50);
+    for stream in hooks {
         let expected = Arc::clone(expected);
-        match stream {
-            Ok(stream) => drop(thread::spawn(move || listen_to(&stream, &expected))),
-            Err(cause) => return log::warn!("saves are no longer steered: {cause}"),
+        let listening = stream.and_then(|stream| {
+            thread::Builder::new().spawn(move || listen_to(&stream, &expected)).map(drop)
+        });
+        let Err(cause) = listening else { continue };
+        match cause.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK) => {
+                return log::error!("saves are no longer steered: {cause}");
+            }
+            Some(Errno::CONNABORTED | Errno::INTR) => log::debug!("a hook went away: {cause}"),
+            _ => {
+                log::warn!("a save may be not steered: {cause}");
+                thread::sleep(PAUSE);
+            }
         }
     }
 }
@@ -151,8 +167,14 @@ fn accept(listener: &UnixListener, expected: &Expected) {
 /// Answers one hook and passes on what it says. A hook that makes no sense gets no answer, which
 /// for it means the stock policy.
 fn listen_to(stream: &UnixStream, expected: &Expected) {
-    let mut lines = BufReader::new(stream).lines().map_while(std::io::Result::ok);
+    let mut lines = BufReader::new(stream).lines().map_while(io::Result::ok);
     let Some(hello) = lines.next().and_then(|line| understood::<Hello>(&line)) else { return };
+    if hello.schema != SCHEMA {
+        return log::warn!(
+            "the hook speaks {}, and not {SCHEMA}: install that of this xenmig",
+            hello.schema
+        );
+    }
     let Some(to) = introduce(&hello, stream, expected) else {
         return log::warn!("a save of domain {} that nobody asked for says hello", hello.domid);
     };

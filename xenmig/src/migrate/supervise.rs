@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -49,6 +50,8 @@ pub(super) struct Supervisor<'a> {
     timeline: Timeline,
     stage: (Stage, Instant),
     given_up: Option<GivenUp>,
+    /// The hook said that the save asks the guest to suspend.
+    suspending: Arc<AtomicBool>,
     steered: bool,
     save_ended: bool,
     said: VecDeque<String>,
@@ -71,6 +74,7 @@ impl<'a> Supervisor<'a> {
             timeline: Timeline::default(),
             stage: (Stage::Gate, Instant::now()),
             given_up: None,
+            suspending: Arc::default(),
             steered: false,
             save_ended: false,
             said: VecDeque::new(),
@@ -92,7 +96,9 @@ impl<'a> Supervisor<'a> {
         let steered = self.migration.hook.map(|hook| hook.steer(id, settings, said));
         let point = Point::default();
         let (name, debug) = (self.migration.domain.name.as_str(), self.migration.debug);
-        let handover = Handover { source: self.source, name, debug, point: &point };
+        let suspending = Arc::clone(&self.suspending);
+        let handover =
+            Handover { source: self.source, name, debug, point: &point, suspending: &suspending };
         let ended = thread::scope(|scope| {
             let handover = &handover;
             let worker = scope.spawn(move || {
@@ -191,6 +197,7 @@ impl<'a> Supervisor<'a> {
         self.timeline.hook(&event);
         (self.tell)(&Event::Save(event.clone()));
         match event {
+            HookEvent::Suspending { .. } => self.suspending.store(true, Ordering::SeqCst),
             HookEvent::Suspended { .. } if self.stage.0 == Stage::Sending => {
                 self.stage(Stage::Suspended, now_s());
             }

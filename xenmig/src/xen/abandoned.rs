@@ -2,31 +2,32 @@
 //! thing: whether the target can have had permission to run it. The note says so, for it is written
 //! before the permission is sent.
 
-use std::time::Duration;
-
 use super::control::Control;
 use super::domain;
 use super::lease::{Lease, Leaving};
 use super::light::Light;
 use super::save_guard::SaveGuard;
 use super::source::put_right;
+use super::store::Store;
 use crate::error::{Error, Kind, Result};
 use crate::host::{DomId, Domain, Recovered, RunState};
-use crate::migrate::{Progress, away_name, original_name};
+use crate::migrate::{Progress, away_name, original_name, suspends};
 
 /// Does what is safe, and says what is not.
 pub(super) fn recover(
     control: &Control,
-    guard: &SaveGuard,
+    store: &Store,
+    guard: Option<&SaveGuard>,
     id: DomId,
     leaving: &Leaving,
     mut lease: Lease,
 ) -> Result<Recovered> {
     if leaving.progress == Progress::Saving {
         // First, for it refuses while the save still runs.
-        put_right(Some(guard), id)?;
+        log_off(guard, id)?;
     }
-    let suspended = suspends(control, id)?;
+    let look = || domain::raw(control, id).map(|info| domain::run_state(info.flags));
+    let suspended = suspends(look)?;
     let (name, away) = (&leaving.name, away_name(&leaving.name));
     let what = match leaving.progress {
         Progress::Permitted if suspended => {
@@ -45,6 +46,13 @@ pub(super) fn recover(
             go_on(id, name, &away)?;
             "resumed it: a killed xenmig had suspended it, and the target may not run it"
         }
+        Progress::Saving if domain::is_asked_to_suspend(store, id) => {
+            let what = format!(
+                "it was asked to suspend and may still do so: run `xenmig recover` again, or take \
+                 the request back: `xenstore-write /local/domain/{id}/control/shutdown ''`"
+            );
+            return Ok(Recovered { domid: id, what, clean: false });
+        }
         Progress::Saving => "put right what a killed migration had left; it runs here",
         // Somebody has decided already.
         Progress::Permitted | Progress::Arrived => "it runs here again",
@@ -54,28 +62,26 @@ pub(super) fn recover(
 }
 
 /// Lets a suspended domain go on because the user says that it runs nowhere else.
-pub(super) fn release(guard: &SaveGuard, domain: &Domain, lease: &mut Lease) -> Result<()> {
+pub(super) fn release(guard: Option<&SaveGuard>, domain: &Domain, lease: &mut Lease) -> Result<()> {
     let id = domain.id;
     if domain.state != RunState::Suspended {
         return Err(Error::new(Kind::Usage, format!("domain {id} is not suspended")));
     }
-    put_right(Some(guard), id)?;
+    log_off(guard, id)?;
     go_on(id, original_name(&domain.name), &domain.name)?;
     lease.clear();
     Ok(())
 }
 
-/// Whether it is suspended, or is about to be: it may have been asked just before the process died.
-fn suspends(control: &Control, id: DomId) -> Result<bool> {
-    const LOOKS: u32 = 10;
-    const BETWEEN: Duration = Duration::from_millis(50);
-    for _ in 0..LOOKS {
-        if domain::run_state(domain::raw(control, id)?.flags) == RunState::Suspended {
-            return Ok(true);
+/// Where saves cannot be guarded the log is left to the next save, which takes it over.
+fn log_off(guard: Option<&SaveGuard>, id: DomId) -> Result<()> {
+    match put_right(guard, id) {
+        Err(error) if error.kind() == Kind::Unguarded => {
+            log::warn!("{error}");
+            Ok(())
         }
-        std::thread::sleep(BETWEEN);
+        done => done,
     }
-    Ok(false)
 }
 
 fn go_on(id: DomId, name: &str, away: &str) -> Result<()> {

@@ -83,6 +83,11 @@ impl Lowered {
         Ok(Self { before, lease })
     }
 
+    /// What the cap was.
+    pub(super) const fn before(&self) -> u16 {
+        self.before
+    }
+
     /// `cap`, or what the domain had before where that is less; a cap of 0 is none.
     pub(super) fn at_most(&self, cap: u32) -> u16 {
         let cap = u16::try_from(cap).unwrap_or(u16::MAX);

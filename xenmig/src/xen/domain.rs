@@ -103,6 +103,12 @@ pub(super) fn run_state(flags: u32) -> RunState {
     }
 }
 
+/// Whether it was asked by way of xenstore to suspend, and has not answered yet; guests take the
+/// word away when they do (`domain_suspend_pvcontrol_acked` in libxl_dom_suspend.c).
+pub(super) fn is_asked_to_suspend(store: &Store, id: DomId) -> bool {
+    store.read(&format!("/local/domain/{id}/control/shutdown")).as_deref() == Some("suspend")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

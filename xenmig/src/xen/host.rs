@@ -100,6 +100,11 @@ impl XenHost {
         Ok(self.guard.get_or_init(|| Arc::new(guard)))
     }
 
+    /// The same for what can do without; why it cannot be had is said.
+    fn guard_if_any(&self) -> Option<&Arc<SaveGuard>> {
+        self.guard().inspect_err(|error| log::warn!("{error}")).ok()
+    }
+
     fn can_log(&self, domain: &Domain) -> Result<()> {
         if domain.state == RunState::Dying {
             return Err(domain::torn_down(domain.id));
@@ -137,8 +142,9 @@ impl XenHost {
             Err(error) => return Err(error),
         };
         if let Some(leaving) = note.leaving.filter(|_| same) {
-            let guard = self.guard()?;
-            return abandoned::recover(&self.control, guard, id, &leaving, lease).map(Some);
+            let (control, store) = (&self.control, &self.store);
+            let guard = self.guard_if_any().map(Arc::as_ref);
+            return abandoned::recover(control, store, guard, id, &leaving, lease).map(Some);
         }
         let what = if !same {
             "the domain that a killed xenmig sampled or migrated has gone"
@@ -251,20 +257,14 @@ impl Host for XenHost {
     }
 
     fn source(&self, domain: &Domain) -> Result<Box<dyn Source>> {
-        let guard = match self.guard() {
-            Ok(guard) => Some(Arc::clone(guard)),
-            Err(error) => {
-                log::warn!("{error}");
-                None
-            }
-        };
+        let guard = self.guard_if_any().cloned();
         let lease = Lease::take(&self.options.run_directory, domain.id)?;
         Ok(Box::new(XenSource::new(domain, lease, guard, self.options.run_directory.clone())?))
     }
 
     fn release(&self, domain: &Domain) -> Result<()> {
         let mut lease = Lease::take(&self.options.run_directory, domain.id)?;
-        abandoned::release(self.guard()?, domain, &mut lease)
+        abandoned::release(self.guard_if_any().map(Arc::as_ref), domain, &mut lease)
     }
 
     fn findings(&self) -> Vec<Finding> {

@@ -104,9 +104,11 @@ impl Lease {
         if text.is_empty() {
             return Ok(None);
         }
+        // Whoever was killed before it cut the file left the end of an older note behind its own.
+        let first = serde_json::Deserializer::from_str(&text).into_iter().next();
         // A torn note still says that the log may be on; of which domain the name tells.
         let torn = Note { uuid: String::new(), pid: 0, leaving: None, cap: None };
-        Ok(Some(serde_json::from_str(&text).unwrap_or(torn)))
+        Ok(Some(first.and_then(Result::ok).unwrap_or(torn)))
     }
 
     /// Notes that the log is about to be switched on, or the cap lowered.
@@ -123,9 +125,10 @@ impl Lease {
     }
 
     fn replace(&mut self, text: &[u8]) -> io::Result<()> {
-        self.file.set_len(0)?;
+        // Should there be no room for it, the old note is still there.
         self.file.rewind()?;
-        self.file.write_all(text)
+        self.file.write_all(text)?;
+        self.file.set_len(text.len() as u64)
     }
 }
 
@@ -203,6 +206,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("domain-7"), "{\"uuid\":\"a").unwrap();
         assert!(Lease::take(dir.path(), ID).unwrap().note().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_note_is_read_though_the_end_of_an_older_one_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = serde_json::to_string(&note()).unwrap();
+        fs::write(dir.path().join("domain-7"), new + r#":{"name":"g"}}"#).unwrap();
+        assert_eq!(Lease::take(dir.path(), ID).unwrap().note().unwrap(), Some(note()));
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_replaced_stays() {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+        let file = memfd_create("cap-7", MemfdFlags::ALLOW_SEALING).unwrap();
+        let mut lease = Lease { file: file.into(), path: "cap-7".into() };
+        let before = Note { cap: Some(40), ..note() };
+        lease.write(&before).unwrap();
+        // From now on, as on a file system that is full.
+        fcntl_add_seals(&lease.file, SealFlags::GROW).unwrap();
+        assert!(lease.write(&Note { pid: u32::MAX, ..before.clone() }).is_err());
+        assert_eq!(lease.note().unwrap(), Some(before));
+        lease.clear();
+        assert_eq!(lease.note().unwrap(), None);
     }
 
     #[test]

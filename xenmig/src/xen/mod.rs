@@ -42,7 +42,7 @@ pub use environment::{private_socket, set_environment};
 pub use host::{Options, XenHost};
 pub use log_dirty::LogDirty;
 pub use save_guard::{SaveGuard, save_helpers};
-pub use saving::Saving;
+pub use saving::{LastResort, Saving};
 
 /// Version of Xen's libraries this program was built against; `none` without Xen's packages.
 pub const BUILT_FOR: &str = xen_sys::BUILT_FOR;

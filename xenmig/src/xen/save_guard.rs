@@ -89,12 +89,12 @@ impl SaveGuard {
     /// Marks `helpers` and starts to answer.
     ///
     /// # Errors
-    /// [`Kind::Permission`] without CAP_SYS_ADMIN, [`Kind::Unsupported`] when the kernel has no
+    /// [`Kind::Permission`] without CAP_SYS_ADMIN, [`Kind::Unguarded`] when the kernel has no
     /// exec permission events (before 5.0) or there is no program to mark.
     pub fn start(helpers: &[PathBuf]) -> Result<Self> {
         if helpers.is_empty() {
             return Err(Error::new(
-                Kind::Unsupported,
+                Kind::Unguarded,
                 "no save helper of a known tool stack was found, so saves cannot be guarded",
             )
             .hint("name the programs that save domains on this host in `xen.save_helpers`"));
@@ -272,7 +272,7 @@ fn watch(helpers: &[PathBuf]) -> Result<Fanotify> {
     let failed = |what: String, errno: nix::Error| {
         let kind = match errno {
             nix::Error::EPERM => Kind::Permission,
-            nix::Error::EINVAL | nix::Error::ENOSYS => Kind::Unsupported,
+            nix::Error::EINVAL | nix::Error::ENOSYS => Kind::Unguarded,
             nix::Error::ENOENT => Kind::Usage,
             _ => Kind::Internal,
         };
@@ -378,5 +378,17 @@ fn answer(fanotify: &Fanotify, shared: &Shared, event: &FanotifyEvent) {
     let allow = FanotifyResponse::new(fd.as_fd(), Response::FAN_ALLOW);
     if let Err(errno) = fanotify.write_response(allow) {
         log::error!("cannot let process {pid} go on: {errno}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_a_known_helper_cannot_be_guarded_and_says_what_to_set() {
+        let error = SaveGuard::start(&[]).err().unwrap();
+        assert_eq!(error.kind(), Kind::Unguarded);
+        assert!(error.advice().unwrap().contains("xen.save_helpers"));
     }
 }

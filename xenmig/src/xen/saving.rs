@@ -6,6 +6,8 @@
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use xen_sys as sys;
 
@@ -26,6 +28,48 @@ pub struct Saving {
     domain: Domain,
     run_directory: PathBuf,
     lowered: Option<Lowered>,
+    cap_before: Arc<CapBefore>,
+}
+
+/// The cap to set back to, for whoever cannot have the [`Saving`]; empty when it is not lowered.
+struct CapBefore(AtomicU32);
+
+impl CapBefore {
+    const EMPTY: u32 = u32::MAX;
+
+    fn keep(&self, cap: u16) {
+        self.0.store(cap.into(), Ordering::SeqCst);
+    }
+
+    fn clear(&self) {
+        self.0.store(Self::EMPTY, Ordering::SeqCst);
+    }
+
+    fn get(&self) -> Option<u16> {
+        u16::try_from(self.0.load(Ordering::SeqCst)).ok()
+    }
+}
+
+/// What is left to do when this process ends within a call of a [`Saving`].
+pub struct LastResort {
+    id: DomId,
+    cap_before: Arc<CapBefore>,
+}
+
+impl LastResort {
+    /// As [`Saving::abandon`], over a handle of its own. A cap's note stays: `xenmig recover` sets
+    /// it back once more.
+    ///
+    /// # Errors
+    /// As the hypervisor says.
+    pub fn abandon(&self) -> Result<()> {
+        let control = Control::open()?;
+        let off = control.log_off(self.id);
+        if let Some(cap) = self.cap_before.get() {
+            control.set_cap(self.id, cap)?;
+        }
+        off
+    }
 }
 
 impl Saving {
@@ -48,7 +92,14 @@ impl Saving {
         })?;
         let control = Control::lent(handle);
         let domain = domain::one(&control, &Store::open()?, id)?;
-        Ok(Self { control, domain, run_directory, lowered: None })
+        let cap_before = Arc::new(CapBefore(AtomicU32::new(CapBefore::EMPTY)));
+        Ok(Self { control, domain, run_directory, lowered: None, cap_before })
+    }
+
+    /// What to do when this process ends while somebody else has this.
+    #[must_use]
+    pub fn last_resort(&self) -> LastResort {
+        LastResort { id: self.domain.id, cap_before: Arc::clone(&self.cap_before) }
     }
 
     /// The domain, as it was when its save began.
@@ -112,6 +163,7 @@ impl Saving {
             None => Lowered::note(&self.control, &self.domain, &self.run_directory)?,
         };
         let noted = self.lowered.insert(noted);
+        self.cap_before.keep(noted.before());
         let cap = noted.at_most(per_cent);
         self.control.set_cap(self.domain.id, cap).map(|()| cap)
     }
@@ -133,7 +185,11 @@ impl Saving {
     /// As the hypervisor says; the note stays then, for `xenmig recover`.
     pub fn uncap(&mut self) -> Result<bool> {
         match self.lowered.take() {
-            Some(mut lowered) => lowered.restore(&self.control, self.domain.id).map(|()| true),
+            Some(mut lowered) => {
+                lowered.restore(&self.control, self.domain.id)?;
+                self.cap_before.clear();
+                Ok(true)
+            }
             None => Ok(false),
         }
     }
@@ -144,5 +200,22 @@ impl Drop for Saving {
         if let Err(error) = self.uncap() {
             log::error!("{error}; `xenmig recover` tries again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cap_is_kept_and_none_is_not_one_of_them() {
+        let kept = CapBefore(AtomicU32::new(CapBefore::EMPTY));
+        assert_eq!(kept.get(), None);
+        for cap in [0, 40, u16::MAX] {
+            kept.keep(cap);
+            assert_eq!(kept.get(), Some(cap));
+        }
+        kept.clear();
+        assert_eq!(kept.get(), None);
     }
 }

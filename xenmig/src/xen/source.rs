@@ -93,6 +93,10 @@ impl Source for XenSource {
         Ok(domain::run_state(info.flags))
     }
 
+    fn asked_to_suspend(&self) -> bool {
+        Store::open().is_ok_and(|store| domain::is_asked_to_suspend(&store, self.id))
+    }
+
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         Light::open()?.rename(self.id, from, to)
     }
@@ -113,11 +117,12 @@ impl Source for XenSource {
     }
 
     fn settle(&self) -> Result<()> {
-        let mut state = self.state();
-        cap::restore_noted(&state.control, &Store::open()?, &self.directory, self.id)?;
-        put_right(self.guard.as_deref(), self.id)?;
-        state.lease.clear();
-        Ok(())
+        let state = self.state();
+        let cap = Store::open().and_then(|store| {
+            cap::restore_noted(&state.control, &store, &self.directory, self.id).map(|_| ())
+        });
+        let log = put_right(self.guard.as_deref(), self.id);
+        both(cap, log)
     }
 
     fn forget(&self) {
@@ -125,20 +130,38 @@ impl Source for XenSource {
     }
 }
 
-/// What a save that failed, or was killed, may have left: a dirty log that is on.
-pub(super) fn put_right(guard: Option<&SaveGuard>, id: DomId) -> Result<()> {
-    match guard.map(|guard| guard.clean_up(id)) {
-        Some(Ok(true)) => Ok(()),
-        Some(Ok(false)) => {
-            let what = format!("a save of domain {id} still runs");
-            Err(Error::new(Kind::Busy, what).hint("run `xenmig recover` when it has ended"))
-        }
-        Some(Err(error)) => Err(error),
-        None => {
-            let what = format!("the dirty log of domain {id} may be on, and saves are not guarded");
-            Err(Error::new(Kind::Permission, what).hint("the next migration switches it off"))
-        }
+/// The first failure of two; the second is said if both failed.
+fn both(first: Result<()>, second: Result<()>) -> Result<()> {
+    if let (Err(_), Err(error)) = (&first, &second) {
+        log::error!("{error}");
     }
+    first.and(second)
+}
+
+/// What a save that failed, or was killed, may have left: a dirty log that is on.
+///
+/// # Errors
+/// [`Kind::Busy`] while a save of it runs, [`Kind::Unguarded`] without a guard, for a save that
+/// begins meanwhile would lose its log; or as the hypervisor says.
+pub(super) fn put_right(guard: Option<&SaveGuard>, id: DomId) -> Result<()> {
+    let free = match guard {
+        Some(guard) => guard.clean_up(id)?,
+        None => {
+            let running = process::running(&[]).map_err(|cause| {
+                Error::new(Kind::Permission, "cannot read /proc to look for saves").because(cause)
+            })?;
+            !running.iter().any(|(_, intent)| intent.concerns(id))
+        }
+    };
+    if !free {
+        let what = format!("a save of domain {id} still runs");
+        return Err(Error::new(Kind::Busy, what).hint("run `xenmig recover` when it has ended"));
+    }
+    if guard.is_none() {
+        let what = format!("the dirty log of domain {id} may be on, and saves are not guarded");
+        return Err(Error::new(Kind::Unguarded, what).hint("the next migration takes it over"));
+    }
+    Ok(())
 }
 
 /// The target gives it a domid of its own.
@@ -156,6 +179,22 @@ fn without_domid(json: Vec<u8>) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_hides_no_other_step() {
+        let failed = |what: &str| Err(Error::new(Kind::Io, what));
+        assert!(both(Ok(()), Ok(())).is_ok());
+        assert_eq!(both(failed("cap"), Ok(())).unwrap_err().to_string(), "cap");
+        assert_eq!(both(Ok(()), failed("log")).unwrap_err().to_string(), "log");
+        assert_eq!(both(failed("cap"), failed("log")).unwrap_err().to_string(), "cap");
+    }
+
+    #[test]
+    fn without_a_guard_nobody_touches_the_log_and_that_is_said() {
+        let error = put_right(None, DomId(32_001)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unguarded);
+        assert!(error.advice().unwrap().contains("next migration"));
+    }
 
     #[test]
     fn the_configuration_goes_without_the_domid() {

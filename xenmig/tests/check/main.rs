@@ -111,6 +111,7 @@ fn a_sampling_that_fails_is_a_reason() {
         (Kind::Busy, "log-dirty-busy"),
         (Kind::Permission, "sampling-not-permitted"),
         (Kind::Unsupported, "log-dirty-unsupported"),
+        (Kind::Unguarded, "sampling-not-permitted"),
         (Kind::Internal, "sampling-failed"),
     ] {
         let report = checked(&Fake { log: Some(kind), ..fake() }, |_| {});

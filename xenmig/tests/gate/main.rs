@@ -56,6 +56,7 @@ const CASES: &[Case] = {
         ("log-dirty-unsupported", Block, |w| w.fail(Kind::Unsupported)),
         ("log-dirty-busy", Wait, |w| w.fail(Kind::Busy)),
         ("sampling-not-permitted", Wait, |w| w.fail(Kind::Permission)),
+        ("sampling-not-permitted", Wait, |w| w.fail(Kind::Unguarded)),
         ("sampling-failed", Wait, |w| w.fail(Kind::Internal)),
         ("sampling-failed", Wait, |w| w.fail(Kind::Io)),
         ("save-began", Block, |w| w.windows()[2].ended = Ended::SaveBegan),

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Mutex;
 
 use super::*;
+use crate::host::RunState;
 
 const BANNER: &str = "xl migration receiver ready, send binary domain data.\n";
 const READY: &str = "domain received, ready to unpause\0";
@@ -18,12 +19,28 @@ struct Guest {
     done: Mutex<Vec<String>>,
     state: Mutex<RunState>,
     name: Mutex<String>,
+    /// The guest suspends at this look at its state, counted down.
+    suspends_at: Mutex<Option<u32>>,
+    asked: bool,
+    unguarded: bool,
 }
+
+/// A hook that has said nothing.
+static SILENT: AtomicBool = AtomicBool::new(false);
 
 impl Guest {
     fn failing(fails: &'static str) -> Self {
         let state = Mutex::new(RunState::Running);
-        Self { fails, done: Mutex::default(), state, name: Mutex::new("g".into()) }
+        let (done, name) = (Mutex::default(), Mutex::new("g".into()));
+        Self {
+            fails,
+            done,
+            state,
+            name,
+            suspends_at: Mutex::default(),
+            asked: false,
+            unguarded: false,
+        }
     }
 
     fn does(&self, what: &str) -> Result<()> {
@@ -61,7 +78,17 @@ impl Source for Guest {
     fn interrupt(&self) {}
 
     fn state(&self) -> Result<RunState> {
+        let mut looks = self.suspends_at.lock().unwrap();
+        *looks = looks.map(|looks| looks.saturating_sub(1));
+        if *looks == Some(0) {
+            *self.state.lock().unwrap() = RunState::Suspended;
+            *looks = None;
+        }
         Ok(*self.state.lock().unwrap())
+    }
+
+    fn asked_to_suspend(&self) -> bool {
+        self.asked
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
@@ -87,7 +114,11 @@ impl Source for Guest {
     }
 
     fn settle(&self) -> Result<()> {
-        self.does("settle")
+        self.does("settle")?;
+        match self.unguarded {
+            true => Err(Error::new(Kind::Unguarded, "the log may be on")),
+            false => Ok(()),
+        }
     }
 
     fn forget(&self) {
@@ -100,7 +131,7 @@ fn hand_over(guest: &Guest, point: &Point, words: &[&str], takes: bool) -> (Ende
     let from = Cursor::new(words.concat().into_bytes());
     let to = if takes { tempfile::tempfile().unwrap() } else { File::open("/dev/null").unwrap() };
     let stages = Mutex::new(Vec::new());
-    let handover = Handover { source: guest, name: "g", debug: false, point };
+    let handover = Handover { source: guest, name: "g", debug: false, point, suspending: &SILENT };
     let ended = handover.run(from, to, &|stage| stages.lock().unwrap().push(stage));
     (ended, stages.into_inner().unwrap())
 }
@@ -226,7 +257,8 @@ impl AsFd for Breaking {
 #[test]
 fn a_permission_that_cannot_be_sent_may_have_been_heard() {
     let (point, guest) = (Point::default(), Guest::failing("nothing"));
-    let handover = Handover { source: &guest, name: "g", debug: false, point: &point };
+    let handover =
+        Handover { source: &guest, name: "g", debug: false, point: &point, suspending: &SILENT };
     let from = Cursor::new([BANNER, READY].concat().into_bytes());
     let to = Breaking(tempfile::tempfile().unwrap(), 1);
     let ended = handover.run(from, to, &|_| {});
@@ -277,19 +309,60 @@ fn what_is_left_here_of_a_guest_that_moved_is_told_of() {
 fn what_cannot_be_put_right_is_told_of() {
     let (guest, ended) = run("settle", &[BANNER]);
     assert!(matches!(ended, Ended::Stayed(_, Some(_))), "{ended:?}");
+    assert!(!guest.did("forget"), "`xenmig recover` tries again");
     guest.is_unharmed();
+}
+
+#[test]
+fn what_nobody_may_put_right_is_told_of_and_leaves_no_note() {
+    let guest = Guest { unguarded: true, ..Guest::failing("save early") };
+    let (ended, _) = hand_over(&guest, &Point::default(), &[BANNER], true);
+    assert!(matches!(ended, Ended::Stayed(_, Some(_))), "{ended:?}");
+    assert!(guest.did("forget"), "it would refuse the next migration");
+}
+
+#[test]
+fn a_guest_that_suspends_only_after_its_save_failed_is_resumed() {
+    let suspends_at = Mutex::new(Some(4));
+    let guest = Guest { suspends_at, asked: true, ..Guest::failing("save early") };
+    let (ended, _) = hand_over(&guest, &Point::default(), &[BANNER], true);
+    assert!(matches!(ended, Ended::Stayed(_, None)), "{ended:?}");
+    assert!(guest.did("resume") && guest.did("forget"));
+    guest.is_unharmed();
+}
+
+#[test]
+fn a_guest_that_may_still_suspend_is_told_of_and_keeps_its_note() {
+    for hook_said in [false, true] {
+        let guest = Guest { asked: !hook_said, ..Guest::failing("save early") };
+        let (point, suspending) = (Point::default(), AtomicBool::new(hook_said));
+        let handover = Handover {
+            source: &guest,
+            name: "g",
+            debug: false,
+            point: &point,
+            suspending: &suspending,
+        };
+        let ended = handover.run(Cursor::new(BANNER), tempfile::tempfile().unwrap(), &|_| {});
+        let Ended::Stayed(_, Some(untidy)) = ended else { panic!("{ended:?}") };
+        assert!(untidy.advice().unwrap().contains("xenmig recover"), "{untidy}");
+        assert!(guest.did("settle") && !guest.did("forget"));
+        guest.is_unharmed();
+    }
 }
 
 #[test]
 fn after_a_fault_of_ours_the_guest_is_safe() {
     let (point, guest) = (Point::default(), Guest::failing("nothing"));
-    let handover = Handover { source: &guest, name: "g", debug: false, point: &point };
+    let handover =
+        Handover { source: &guest, name: "g", debug: false, point: &point, suspending: &SILENT };
     guest.rename("g", "g--migratedaway").unwrap();
     assert!(matches!(handover.after_panic(), Ended::Stayed(..)));
     guest.is_unharmed();
 
     let point = Point::default();
     assert!(point.pass());
-    let handover = Handover { source: &guest, name: "g", debug: false, point: &point };
+    let handover =
+        Handover { source: &guest, name: "g", debug: false, point: &point, suspending: &SILENT };
     assert!(matches!(handover.after_panic(), Ended::Undefined(_)));
 }

@@ -71,6 +71,30 @@ fn a_save_that_nobody_steers_gets_no_answer() {
 }
 
 #[test]
+fn a_hook_of_another_version_gets_no_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let hook = Hook::at(directory.path(), directory.path().join("hook.sock"));
+    let (to, said) = channel();
+    let steered = hook.steer(DomId(7), settings(), to);
+    let mut helper = UnixStream::connect(&hook.path).unwrap();
+    say(&mut helper, r#"{"schema":"xenmig.hook/2","domid":7,"pid":42}"#);
+    assert_eq!(hear(&helper), "");
+    assert!(!steered.abort() && said.try_recv().is_err());
+}
+
+#[test]
+fn hooks_that_cannot_be_let_in_do_not_end_the_steering() {
+    let expected = Expected::default();
+    let (to, said) = channel();
+    expected.lock().unwrap().insert(7, Save { settings: settings(), to, stream: None });
+    let (ours, mut helper) = UnixStream::pair().unwrap();
+    let failed = [Errno::MFILE, Errno::CONNABORTED, Errno::NFILE].map(|errno| Err(errno.into()));
+    accept(failed.into_iter().chain([Ok(ours)]), &expected);
+    say(&mut helper, r#"{"schema":"xenmig.hook/1","domid":7,"pid":42}"#);
+    assert!(matches!(said.recv().unwrap(), Said::Hello(_)));
+}
+
+#[test]
 fn the_socket_is_private_and_goes_with_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();

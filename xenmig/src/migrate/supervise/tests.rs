@@ -102,6 +102,10 @@ impl Source for Guest {
         Ok(*self.state.lock().unwrap())
     }
 
+    fn asked_to_suspend(&self) -> bool {
+        false
+    }
+
     fn rename(&self, _from: &str, _to: &str) -> Result<()> {
         Ok(())
     }
@@ -122,7 +126,6 @@ impl Source for Guest {
     }
 
     fn settle(&self) -> Result<()> {
-        self.forget();
         Ok(())
     }
 

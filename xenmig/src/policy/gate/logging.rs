@@ -51,6 +51,13 @@ pub(super) fn busy(facts: &Facts<'_>) -> Option<Fired> {
 }
 
 pub(super) fn not_permitted(facts: &Facts<'_>) -> Option<Fired> {
+    if let Some(error) = facts.sampling_error(Kind::Unguarded) {
+        let message = format!("sampling is not possible here, so nothing is predicted: {error}");
+        let fired = Fired::wait(message)
+            .evidence(json!({ "error": error.to_string() }))
+            .advice(advice(error, "`xenmig doctor` says what is missing"));
+        return Some(fired);
+    }
     let error = facts.sampling_error(Kind::Permission)?;
     let fired = Fired::wait(format!("sampling is not permitted, so nothing is predicted: {error}"))
         .evidence(json!({ "error": error.to_string() }))
@@ -65,7 +72,12 @@ pub(super) fn failed(facts: &Facts<'_>) -> Option<Fired> {
     // These have a rule of their own.
     if matches!(
         error.kind(),
-        Kind::Unsupported | Kind::Busy | Kind::Permission | Kind::NoSuchDomain | Kind::Interrupted
+        Kind::Unsupported
+            | Kind::Unguarded
+            | Kind::Busy
+            | Kind::Permission
+            | Kind::NoSuchDomain
+            | Kind::Interrupted
     ) {
         return None;
     }
