@@ -143,7 +143,7 @@ fn a_plain_xl_migrate_keeps_the_budget() {
 fn hot_pages_are_held_back_and_none_is_lost() {
     let Some(scene) = scene() else { return };
     // Faster than the link: a whole round leaves nearly all of it dirty again.
-    scene.guest("g1", "hot:5000,6000");
+    scene.guest("g1", "hot:4000,6000");
     let ran = migrate(&scene, &["--downtime", "900ms", "--on-miss", "stop"]);
     moved(&ran);
     scene.intact("g1");
