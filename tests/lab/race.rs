@@ -96,6 +96,8 @@ impl Timing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
+    /// The save began between two windows, with the log off, and ended the sample.
+    Between,
     /// The save began during the sample and ended it.
     Met,
     /// The sample was over first.
@@ -147,6 +149,7 @@ impl Race {
             Some("save_began") if said(" its dirty log was let go") && said(" status 0") => {
                 Outcome::Met
             }
+            Some("save_began") if said(" status 0") => Outcome::Between,
             Some("complete") if said(" status 0") => Outcome::TooLate,
             None if said("is being saved by process") && said(" status 70") => Outcome::Refused,
             _ => panic!("an unexpected answer: {}", ran.all()),
