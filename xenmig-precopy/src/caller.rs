@@ -187,7 +187,7 @@ mod tests {
             bandwidth_bytes_per_s: None,
             costs: Default::default(),
             finish_spread_s: 0.0,
-            steady: true,
+            steady: Some(true),
             cpu_percent: Some(50),
             telemetry: None,
         };

@@ -133,7 +133,7 @@ impl Options<'_> {
             costs: link.costs,
             finish_spread: self.finish_spread(),
             holds_back: steering.hold_back && domain.guest_type != GuestType::Pv,
-            steady: sample.is_some_and(Sample::is_steady),
+            steady: sample.and_then(Sample::is_steady),
             cpu_percent: domain.vcpus.saturating_mul(100),
         };
         Some(Controller::new(self.settings.budget, steering, known))

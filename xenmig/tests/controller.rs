@@ -40,7 +40,7 @@ fn known() -> Known {
         bandwidth: None,
         costs: link().costs,
         holds_back: false,
-        steady: false,
+        steady: None,
         cpu_percent: 100,
         finish_spread: Duration::from_millis(10),
     }
@@ -196,7 +196,7 @@ fn controller(downtime_ms: u64, on_miss: OnMiss) -> Controller {
     Controller::new(budget, Steering { on_miss, ..Steering::default() }, known())
 }
 
-fn holding(steady: bool, downtime_ms: u64, on_miss: OnMiss) -> Controller {
+fn holding(steady: Option<bool>, downtime_ms: u64, on_miss: OnMiss) -> Controller {
     let budget = Budget { downtime: Some(Duration::from_millis(downtime_ms)), ..Budget::UNLIMITED };
     let known = Known { holds_back: true, steady, ..known() };
     Controller::new(budget, Steering { on_miss, ..Steering::default() }, known)
@@ -250,7 +250,7 @@ fn bursts_are_waited_out_wherever_the_save_begins() {
     };
     let stock = p90(&|guest| save(guest, &mut Stock));
     let rounds = p90(&|guest| kept(guest, controller(400, OnMiss::Abort)));
-    let parts = p90(&|guest| kept(guest, holding(false, 400, OnMiss::Abort)));
+    let parts = p90(&|guest| kept(guest, holding(None, 400, OnMiss::Abort)));
     assert!(rounds <= stock / 3.0, "{rounds} {stock}");
     assert!(parts <= stock / 3.0, "{parts} {stock}");
 }
@@ -286,7 +286,7 @@ fn cold_pages_first_leave_less_than_whole_rounds_and_cost_less() {
         for work in [Workload::hot(rate, hot), Workload::sweep(rate, hot)] {
             let stock = save(&mut Phases::steady(&work), &mut Stock);
             let budget = (stock.downtime_s * 1e3) as u64;
-            let mut controller = holding(true, budget, OnMiss::Stop);
+            let mut controller = holding(Some(true), budget, OnMiss::Stop);
             let ours = save(&mut Phases::steady(&work), &mut controller);
             assert!(ours.downtime_s < 1.05 * stock.downtime_s, "{ours:?} {stock:?}");
             assert!(ours.bytes < stock.bytes, "{ours:?} {stock:?}");
@@ -296,7 +296,7 @@ fn cold_pages_first_leave_less_than_whole_rounds_and_cost_less() {
     let work = Workload::hot(6000.0, 8000);
     let (rounds, _) = steered(&mut Phases::steady(&work), 1450, OnMiss::Abort);
     assert_eq!(rounds.end, Decision::Abort, "{rounds:?}");
-    let parts = save(&mut Phases::steady(&work), &mut holding(true, 1450, OnMiss::Abort));
+    let parts = save(&mut Phases::steady(&work), &mut holding(Some(true), 1450, OnMiss::Abort));
     assert_eq!(parts.end, Decision::StopAndCopy, "{parts:?}");
     assert!(parts.downtime_s <= 1.45, "{parts:?}");
 }
@@ -320,7 +320,7 @@ proptest! {
         let work = if sweep { Workload::sweep(rate, hot) } else { Workload::hot(rate, hot) };
         let mut guest = Phases::new(&work, busy, busy + idle, start);
         let mut controller = if holds {
-            holding(false, downtime_ms, OnMiss::Abort)
+            holding(None, downtime_ms, OnMiss::Abort)
         } else {
             controller(downtime_ms, OnMiss::Abort)
         };
@@ -365,9 +365,10 @@ fn the_model_knows_what_small_rounds_leave() {
         let work = Workload::hot(rate, hot);
         let window = workload::window(&mut work.start(3), 10.0);
         let curve = Curve::measured(&window, Pages(PAGES)).unwrap();
-        let mut policy = holding(true, downtime_ms, OnMiss::Abort);
+        let mut policy = holding(Some(true), downtime_ms, OnMiss::Abort);
         let modelled = save_live(&known().guest, &link(), &curve, &mut policy, Duration::MAX);
-        let real = save(&mut Phases::steady(&work), &mut holding(true, downtime_ms, OnMiss::Abort));
+        let real =
+            save(&mut Phases::steady(&work), &mut holding(Some(true), downtime_ms, OnMiss::Abort));
         assert_eq!((modelled.end, real.end), (End::Moved, Decision::StopAndCopy));
         let near = |modelled: f64, real: f64| (modelled / real - 1.0).abs() < 0.08;
         assert!(near(modelled.bytes, real.bytes), "{modelled:?} {real:?}");

@@ -134,12 +134,14 @@ impl Load {
         }
     }
 
-    fn verify(&self, token: &str) {
+    /// `start` is when the load began.
+    fn verify(&self, token: &str, start: Instant) {
         match self.content.verify() {
             Ok(()) => say(&format!(
-                "verify {token} ok pages={} writes={}",
+                "verify {token} ok pages={} writes={} up={:.3}",
                 self.content.len(),
-                self.content.writes()
+                self.content.writes(),
+                start.elapsed().as_secs_f64()
             )),
             Err(corruption) => say(&format!("verify {token} CORRUPT {corruption}")),
         }
@@ -196,7 +198,7 @@ fn main() {
         if let Some(line) = console.line_before(slot_end)
             && let Some(token) = line.trim().strip_prefix("verify ")
         {
-            load.verify(token);
+            load.verify(token, start);
         }
     }
 }

@@ -126,6 +126,9 @@ enum Command {
         /// One migration with each budget.
         #[arg(long)]
         quick: bool,
+        /// Only the guests in whose name this word is.
+        #[arg(long, default_value = "")]
+        only: String,
         /// Folder of `xenmig`, `xenmig-save-helper` and `libxenmig_precopy.so`, built for that
         /// version, with the example `watch` in `examples`.
         #[arg(long, default_value = "target/release")]
@@ -223,14 +226,14 @@ impl Arguments {
                 write(&out.join("accuracy.md"), &page)?;
                 println!("{line}");
             }
-            Command::Policy { xen, quick, programs, out } => {
+            Command::Policy { xen, quick, only, programs, out } => {
                 let programs = Programs {
                     xenmig: programs.join("xenmig"),
                     watch: programs.join("examples/watch"),
                     hook: Some(programs),
                 };
                 let (raw, page, line) =
-                    policy::run(xen, &programs, quick, &mut |text| eprintln!("{text}"))?;
+                    policy::run(xen, &programs, quick, &only, &mut |text| eprintln!("{text}"))?;
                 write(&out.join("policy.json"), &format!("{raw:#}\n"))?;
                 write(&out.join("policy.md"), &page)?;
                 println!("{line}");

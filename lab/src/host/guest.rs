@@ -93,12 +93,14 @@ pub struct Guest {
 }
 
 /// What a guest found when it read back its memory: all as it was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verified {
     /// Pages compared.
     pub pages: u64,
     /// Page writes since its start.
     pub writes: u64,
+    /// How long its load had run when it answered, on its own clock.
+    pub up: Duration,
 }
 
 impl Host {
@@ -200,10 +202,12 @@ impl Host {
     }
 }
 
-/// `ok pages=N writes=M`.
+/// `ok pages=N writes=M up=S`.
 fn parse_verified(text: &str) -> Option<Verified> {
-    let (pages, writes) = text.strip_prefix("ok pages=")?.trim_end().split_once(" writes=")?;
-    Some(Verified { pages: pages.parse().ok()?, writes: writes.parse().ok()? })
+    let (pages, rest) = text.strip_prefix("ok pages=")?.trim_end().split_once(" writes=")?;
+    let (writes, up) = rest.split_once(" up=")?;
+    let up = Duration::try_from_secs_f64(up.parse().ok()?).ok()?;
+    Some(Verified { pages: pages.parse().ok()?, writes: writes.parse().ok()?, up })
 }
 
 #[cfg(test)]
@@ -212,7 +216,9 @@ mod tests {
 
     #[test]
     fn only_ok_is_verified() {
-        assert_eq!(parse_verified("ok pages=5 writes=9"), Some(Verified { pages: 5, writes: 9 }));
+        let up = Duration::from_millis(1500);
+        let verified = Verified { pages: 5, writes: 9, up };
+        assert_eq!(parse_verified("ok pages=5 writes=9 up=1.500"), Some(verified));
         assert_eq!(parse_verified("CORRUPT page 5: sequence 2 expected, 1 found"), None);
         assert_eq!(parse_verified("ok pages=5"), None);
     }

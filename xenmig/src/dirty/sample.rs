@@ -152,20 +152,20 @@ impl Sample {
 
     /// Whether the guest dirtied pages about as fast in every window, brief ones included: in the
     /// time of the shortest, nowhere more than one and a half times as many as anywhere else.
-    /// `false` below four windows, which show too little.
+    /// `None` below four windows, which show too little.
     #[must_use]
-    pub fn is_steady(&self) -> bool {
+    pub fn is_steady(&self) -> Option<bool> {
         /// Pages that come and go with the kernel's own work.
         const KERNEL: u64 = 50;
         let whole = || self.windows.iter().filter(|window| window.ended == Ended::Complete);
-        let Some(shortest) = whole().map(Window::length).min() else { return false };
+        let shortest = whole().map(Window::length).min()?;
         let dirtied = |window: &Window| {
             let seen = window.points.iter().take_while(|(at, _)| *at <= shortest);
             seen.last().map_or(0, |(_, pages)| pages.0)
         };
         let most = whole().map(dirtied).max().unwrap_or(0);
         let least = whole().map(dirtied).min().unwrap_or(0);
-        whole().count() >= 4 && most <= least + least / 2 + KERNEL
+        (whole().count() >= 4).then_some(most <= least + least / 2 + KERNEL)
     }
 
     /// CPU use of each vCPU, 0 to 1, averaged over the windows.

@@ -49,7 +49,7 @@ pub struct Settings {
     pub finish_spread_s: f64,
     /// See [`crate::policy::precopy::Known::steady`].
     #[serde(default)]
-    pub steady: bool,
+    pub steady: Option<bool>,
     /// See [`crate::policy::precopy::Known::cpu_percent`]; `None` is what it could use at most.
     #[serde(default)]
     pub cpu_percent: Option<u32>,

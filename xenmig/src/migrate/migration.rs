@@ -181,7 +181,7 @@ impl<'a> Migration<'a> {
             bandwidth_bytes_per_s: self.options.link_bandwidth().map(|(rate, _)| rate.get()),
             costs: settings.costs.over(learnt.unwrap_or_default()),
             finish_spread_s: self.options.finish_spread().as_secs_f64(),
-            steady: sample.is_some_and(Sample::is_steady),
+            steady: sample.and_then(Sample::is_steady),
             cpu_percent: None,
             telemetry: None,
         }

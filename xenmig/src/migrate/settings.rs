@@ -130,7 +130,7 @@ impl Settings {
             bandwidth_bytes_per_s: bandwidth.map(BytesPerSecond::get),
             costs: configured.costs.over(costs),
             finish_spread_s: learnt.map_or(0.0, |learnt| learnt.finish_spread.as_secs_f64()),
-            steady: false,
+            steady: None,
             cpu_percent: None,
             telemetry: overrides.telemetry,
         }

@@ -39,6 +39,12 @@ pub(super) fn page(version: XenVersion, runs: &[Run], summary: &Summary) -> Stri
         ),
         ("bytes where stock needs 5 rounds, of stock's", share(summary.bytes_vs_stock), "≤ 85 %"),
         (
+            "there, the first round of all that stock sends: no policy can spare it",
+            share(summary.first_round_share),
+            "",
+        ),
+        ("there, bytes beyond the first round, of stock's", share(summary.resent_vs_stock), ""),
+        (
             "worst downtime, of stock's (medians, without bursts)",
             share(summary.worst_downtime_vs_stock),
             "≤ 105 %",
@@ -60,6 +66,13 @@ pub(super) fn page(version: XenVersion, runs: &[Run], summary: &Summary) -> Stri
     ];
     for (what, value, target) in rows {
         let _ = writeln!(page, "| {what} | {value} | {target} |");
+    }
+    if !summary.failed.is_empty() {
+        let _ = writeln!(
+            page,
+            "| not measured: the lab failed twice | {} | none |",
+            summary.failed.join("; ")
+        );
     }
     page += "\nThe copy part of a downtime is what lies above an idle guest's. Medians, xenmig beside \
              stock:\n\n\

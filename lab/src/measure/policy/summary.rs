@@ -17,10 +17,16 @@ pub(super) struct Summary {
     pub(super) aborted_alive: usize,
     pub(super) burst_downtime_vs_stock: Option<f64>,
     pub(super) bytes_vs_stock: Option<f64>,
+    /// Where stock needs all its sends: its first round, which no policy can spare, of all it sends.
+    pub(super) first_round_share: Option<f64>,
+    /// There: what is sent beyond the first round, of stock's.
+    pub(super) resent_vs_stock: Option<f64>,
     pub(super) worst_downtime_vs_stock: Option<f64>,
     pub(super) worst_total_vs_stock: Option<f64>,
     pub(super) predicted_p90: Option<f64>,
     pub(super) predicted_p90_s: Option<f64>,
+    /// Guests that could not be measured.
+    pub(super) failed: Vec<&'static str>,
 }
 
 /// One guest with one budget, against stock on the same guest; medians.
@@ -36,6 +42,8 @@ pub(super) struct Beside {
     pub(super) downtime_s: Option<(f64, f64)>,
     pub(super) total_s: Option<(f64, f64)>,
     pub(super) bytes: Option<(f64, f64)>,
+    /// Of those, the first round's.
+    pub(super) first_round: Option<(f64, f64)>,
     /// Live sends of stock.
     pub(super) stock_sends: f64,
     pub(super) sends: Option<f64>,
@@ -70,6 +78,7 @@ impl Beside {
             downtime_s: both(|outcome| outcome.downtime_s),
             total_s: both(|outcome| outcome.total_s),
             bytes: both(bytes),
+            first_round: both(|outcome| outcome.rounds.first().map_or(0.0, |r| r.bytes as f64)),
             stock_sends: median(stock.iter().map(|o| o.rounds.len() as f64).collect())?,
             sends: sends.map(|(ours, _)| ours),
         })
@@ -87,10 +96,12 @@ impl Summary {
         let worst = |of: fn(&Beside) -> Option<(f64, f64)>| {
             steady().filter_map(|beside| ratio(of(beside))).reduce(f64::max)
         };
-        let full = beside.iter().filter(|beside| beside.stock_sends >= STOCK_SENDS as f64);
-        let (ours_bytes, stock_bytes) = full
-            .filter_map(|beside| beside.bytes)
-            .fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+        let full = || beside.iter().filter(|beside| beside.stock_sends >= STOCK_SENDS as f64);
+        let sum = |of: fn(&Beside) -> Option<(f64, f64)>| {
+            full().filter_map(of).reduce(|sum, pair| (sum.0 + pair.0, sum.1 + pair.1))
+        };
+        let (all, first) = (sum(|beside| beside.bytes), sum(|beside| beside.first_round));
+        let beyond = all.zip(first).map(|(all, first)| (all.0 - first.0, all.1 - first.1));
         let errors: Vec<_> = ours().filter_map(Run::prediction).collect();
         let quantile_of = |values: Vec<f64>| quantile(&values, 0.9);
         Self {
@@ -100,7 +111,9 @@ impl Summary {
             aborted: count(|run| matches!(run.ended, Ended::Aborted { .. })),
             aborted_alive: count(|run| matches!(run.ended, Ended::Aborted { alive: true })),
             burst_downtime_vs_stock: bursts(runs),
-            bytes_vs_stock: (stock_bytes > 0.0).then(|| ours_bytes / stock_bytes),
+            bytes_vs_stock: ratio(all),
+            first_round_share: all.zip(first).map(|(all, first)| first.1 / all.1),
+            resent_vs_stock: ratio(beyond),
             worst_downtime_vs_stock: worst(|beside| beside.downtime_s),
             worst_total_vs_stock: worst(|beside| beside.total_s),
             predicted_p90: quantile_of(
@@ -109,6 +122,11 @@ impl Summary {
             predicted_p90_s: quantile_of(
                 errors.iter().map(|(predicted, real)| (predicted - real).abs()).collect(),
             ),
+            failed: CELLS
+                .iter()
+                .map(|cell| cell.name)
+                .filter(|name| runs.iter().all(|run| run.cell != *name))
+                .collect(),
         }
     }
 
@@ -118,9 +136,11 @@ impl Summary {
             "refused": self.refused, "aborted": self.aborted, "aborted_alive": self.aborted_alive,
             "burst_downtime_vs_stock": self.burst_downtime_vs_stock,
             "bytes_vs_stock": self.bytes_vs_stock,
+            "first_round_share": self.first_round_share, "resent_vs_stock": self.resent_vs_stock,
             "worst_downtime_vs_stock": self.worst_downtime_vs_stock,
             "worst_total_vs_stock": self.worst_total_vs_stock,
             "predicted_p90": self.predicted_p90, "predicted_p90_s": self.predicted_p90_s,
+            "failed": self.failed,
         })
     }
 }

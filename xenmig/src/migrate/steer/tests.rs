@@ -13,7 +13,7 @@ fn settings() -> Settings {
         bandwidth_bytes_per_s: None,
         costs: Costs::default(),
         finish_spread_s: 0.0,
-        steady: false,
+        steady: None,
         cpu_percent: None,
         telemetry: None,
     }

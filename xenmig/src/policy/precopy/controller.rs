@@ -39,7 +39,8 @@ const MOST_ROUNDS: u32 = 40;
 const DECEIVED: f64 = 2.0;
 /// Waits that may be in vain.
 const MOST_DECEIVED: u32 = 2;
-/// Share of the save's time that may be waited before it is clear that nothing else helps.
+/// Share of the save's time that may be waited before it is clear that nothing else helps, for a
+/// guest of which it is not known whether it has calmer moments.
 const FIRST_WAIT: f64 = 0.25;
 /// A cap makes the guest this much slower at most, and at least, step by step.
 const STEP: (f64, f64) = (0.3, 0.8);
@@ -305,12 +306,13 @@ impl Controller {
     pub(super) fn may_wait(&self, elapsed: Duration) -> bool {
         let waiting = self.wait_from.map_or(Duration::ZERO, |from| elapsed.saturating_sub(from));
         let waited = self.waited + waiting;
-        let limit = if self.stale < PATIENCE {
-            self.steering.max_wait.min(elapsed.mul_f64(FIRST_WAIT))
-        } else {
-            self.steering.max_wait
+        let most = self.steering.max_wait;
+        let limit = match self.known.steady {
+            Some(true) => return false,
+            None if self.stale < PATIENCE => most.min(elapsed.mul_f64(FIRST_WAIT)),
+            Some(false) | None => most,
         };
-        !self.known.steady && self.deceived < MOST_DECEIVED && waited < limit
+        self.deceived < MOST_DECEIVED && waited < limit
     }
 
     fn miss(&mut self, why: Why, stats: &PrecopyStats) -> (Why, Decision) {

@@ -71,9 +71,9 @@ pub struct Known {
     pub costs: Costs,
     /// The driver can hold pages back ([`Decision::Part`](crate::model::Decision::Part)).
     pub holds_back: bool,
-    /// The guest dirtied pages as fast at any time it was sampled: it is no use to wait for a calmer
-    /// moment.
-    pub steady: bool,
+    /// Whether the guest dirtied pages about as fast at any time it was sampled. If so, it is no use
+    /// to wait for a calmer moment; if not, one is to be expected. `None` if it was not sampled.
+    pub steady: Option<bool>,
     /// CPU time the guest could use at most, in per cent of a physical CPU.
     pub cpu_percent: u32,
     /// How much longer than [`Costs::finish`] nine of ten migrations take at most.
