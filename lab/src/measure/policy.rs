@@ -99,9 +99,9 @@ pub fn run(
     only: &str,
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<(Value, String, Value)> {
-    let left: VecDeque<_> = CELLS.iter().filter(|cell| cell.name.contains(only)).collect();
-    let hosts = thread::available_parallelism().map_or(1, NonZero::get).min(left.len());
-    let (left, say) = (Mutex::new(left), Mutex::new(say));
+    let cells: VecDeque<_> = CELLS.iter().filter(|cell| cell.name.contains(only)).collect();
+    let hosts = thread::available_parallelism().map_or(1, NonZero::get).min(cells.len());
+    let (left, say) = (Mutex::new(cells.clone()), Mutex::new(say));
     let (left, say) = (&left, &say);
     let runs: Result<Vec<Vec<Run>>> = thread::scope(|scope| {
         let work = |_| scope.spawn(move || on_one_host(version, programs, quick, left, say));
@@ -114,7 +114,9 @@ pub fn run(
     let mut runs: Vec<_> = runs?.into_iter().flatten().collect();
     let place = |run: &Run| CELLS.iter().position(|cell| cell.name == run.cell);
     runs.sort_by_key(place);
-    let summary = Summary::of(&runs);
+    let missing = |cell: &&Cell| runs.iter().all(|run| run.cell != cell.name);
+    let failed = cells.into_iter().filter(missing).map(|cell| cell.name).collect();
+    let summary = Summary { failed, ..Summary::of(&runs) };
     let raw = Value::Array(runs.iter().map(Run::raw).collect());
     Ok((raw, page::page(version, &runs, &summary), summary.line()))
 }
@@ -134,20 +136,21 @@ fn on_one_host(
         Ok(host)
     };
     let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let (mut host, mut runs) = (ready(), Vec::new());
+    let (mut last, mut runs) = (None, Vec::new());
     while let Some(cell) = next() {
         for tries_left in (0..TRIES).rev() {
-            let ended = host.as_ref().map_err(ToString::to_string).and_then(|host| {
-                one_cell(host, cell, quick, say).map_err(|cause| cause.to_string())
+            let ended = last.take().map_or_else(ready, Ok).and_then(|host| {
+                let more = one_cell(&host, cell, quick, say)?;
+                Ok((host, more))
             });
             match ended {
-                Ok(more) => {
+                Ok((host, more)) => {
+                    last = Some(host);
                     runs.extend(more);
                     break;
                 }
                 Err(cause) => {
                     tell(say, &format!("{}: failed, {tries_left} tries left: {cause}", cell.name));
-                    host = ready();
                 }
             }
         }

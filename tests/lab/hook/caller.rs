@@ -35,7 +35,7 @@ fn a_caller_gives_settings_hears_of_the_save_and_may_end_it() {
         bandwidth_bytes_per_s: None,
         costs: Costs::default(),
         finish_spread_s: 0.0,
-        steady: false,
+        steady: None,
         cpu_percent: None,
         telemetry: Some(EVENTS.into()),
     };

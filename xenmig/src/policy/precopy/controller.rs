@@ -80,7 +80,7 @@ pub enum Why {
 pub struct Controller {
     budget: Budget,
     steering: Steering,
-    known: Known,
+    pub(super) known: Known,
     rate: Rate,
     pub(super) growth: Growth,
     /// What the send in progress, or the last one, has.
@@ -101,6 +101,8 @@ pub struct Controller {
     rested: bool,
     /// When the log was last cleaned.
     cleaned: Duration,
+    /// Since then the guest was waited for because it was busy.
+    pub(super) was_busy: bool,
     /// What the last send was expected to leave, if the guest was calm.
     pub(super) hoped: Option<f64>,
     deceived: u32,
@@ -129,6 +131,7 @@ impl Controller {
             dirtying: 0.0,
             rested: false,
             cleaned: Duration::ZERO,
+            was_busy: false,
             hoped: None,
             deceived: 0,
             waited: Duration::ZERO,
@@ -226,7 +229,7 @@ impl Controller {
         let progress = if self.known.holds_back { parts::PROGRESS } else { PROGRESS };
         if stats.pending < progress * self.least {
             (self.stale, self.least) = (0, stats.pending);
-        } else {
+        } else if self.why != Why::Probing {
             self.stale += 1;
         }
         self.growth.reset();
@@ -364,6 +367,7 @@ impl PrecopyPolicy for Controller {
                 self.sending = Load::dirtied(dirty);
             }
             self.cleaned = stats.elapsed;
+            self.was_busy = false;
             self.rested = self.wait_from.is_some();
             if let Some(from) = self.wait_from.take() {
                 self.waited += stats.elapsed.saturating_sub(from);

@@ -39,23 +39,33 @@ impl Controller {
         let pending = stats.pending;
         let chunk = self.chunk(pending)?;
         let part = Decision::Part(chunk as u64);
+        let carried = self.carried(CHUNK)?;
         let since = self.since_clean(stats);
-        if since > 3.0 * CHUNK.as_secs_f64() && self.growth.looked().is_zero() {
-            // What fits into two small rounds is as good a probe as one of them.
-            let few = pending < 2.0 * self.carried(CHUNK)?;
-            return Some((Why::Probing, if few { Decision::Continue } else { part }));
-        }
         // While waiting, what became dirty lately; before, all since the log was cleaned.
         let growth = self.growth.lately().unwrap_or(stats.fresh / since);
+        let busy = growth * CHUNK.as_secs_f64() > BUSY * carried;
+        // Little growth may mean a calm guest, or one all of whose hot pages are dirty already.
+        let long_ago = since > 3.0 * CHUNK.as_secs_f64() && self.growth.looked().is_zero();
+        let subsided = self.was_busy && !busy;
+        if (long_ago || subsided) && self.why() != Why::Probing {
+            // Where calm is awaited nothing is sent that will be dirty again; elsewhere a probe may as
+            // well be a small round, and what fits into two of those goes at once.
+            let awaits = subsided || self.known.steady == Some(false);
+            let probe = match () {
+                () if awaits => Decision::Part(SMALLEST.min(chunk) as u64),
+                () if pending < 2.0 * carried => Decision::Continue,
+                () => part,
+            };
+            return Some((Why::Probing, probe));
+        }
         let left = self.left(pending, growth)?;
         let hopeful = self.stale < PATIENCE && !self.was_deceived_too_often();
         if hopeful && self.keeps_downtime(left) {
             self.hoped = Some(left.max(1.0));
             return Some((Why::Calm, Decision::Continue));
         }
-        if growth * CHUNK.as_secs_f64() > BUSY * self.carried(CHUNK)?
-            && self.may_wait(stats.elapsed)
-        {
+        if busy && self.may_wait(stats.elapsed) {
+            self.was_busy = true;
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
         if self.stale >= PATIENCE {
