@@ -261,10 +261,12 @@ fn bursts_are_waited_out_wherever_the_save_begins() {
             let rounds = moved(&|guest| kept(guest, controller(450, OnMiss::Abort)));
             assert!(p90(&rounds) <= p90(&stock) / 3.0, "{rounds:?} {stock:?}");
         }
-        for steady in [None, Some(false)] {
+        for steady in [None, Some(false), Some(true)] {
+            // Whatever a sample showed of it.
             let parts = moved(&|guest| kept(guest, holding(steady, 450, OnMiss::Abort)));
             assert!(p90(&parts) <= p90(&stock) / 3.0, "{steady:?} {parts:?} {stock:?}");
-            assert!(bytes(&parts) < bytes(&stock), "{steady:?} {parts:?} {stock:?}");
+            let cheap = bytes(&parts) < bytes(&stock);
+            assert!(cheap || steady == Some(true), "{steady:?} {parts:?} {stock:?}");
         }
     }
 }

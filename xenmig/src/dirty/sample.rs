@@ -152,20 +152,27 @@ impl Sample {
 
     /// Whether the guest dirtied pages about as fast in every window, brief ones included: in the
     /// time of the shortest, nowhere more than one and a half times as many as anywhere else.
-    /// `None` below four windows, which show too little.
+    ///
+    /// `None` below four windows, which show too little, and where it did but its CPU use varied as
+    /// much: pages tell of the begin of each window only, CPU time of all of it.
     #[must_use]
     pub fn is_steady(&self) -> Option<bool> {
-        /// Pages that come and go with the kernel's own work.
-        const KERNEL: u64 = 50;
+        /// Pages that come and go with the kernel's own work, and CPU use.
+        const KERNEL: (f64, f64) = (50.0, 0.02);
         let whole = || self.windows.iter().filter(|window| window.ended == Ended::Complete);
         let shortest = whole().map(Window::length).min()?;
         let dirtied = |window: &Window| {
             let seen = window.points.iter().take_while(|(at, _)| *at <= shortest);
-            seen.last().map_or(0, |(_, pages)| pages.0)
+            seen.last().map_or(0.0, |(_, pages)| pages.0 as f64)
         };
-        let most = whole().map(dirtied).max().unwrap_or(0);
-        let least = whole().map(dirtied).min().unwrap_or(0);
-        (whole().count() >= 4).then_some(most <= least + least / 2 + KERNEL)
+        let cpu = |window: &Window| window.vcpu_utilisation.iter().sum::<f64>();
+        if whole().count() < 4 {
+            None
+        } else if !is_even(whole().map(dirtied), KERNEL.0) {
+            Some(false)
+        } else {
+            is_even(self.complete().map(cpu), KERNEL.1).then_some(true)
+        }
     }
 
     /// CPU use of each vCPU, 0 to 1, averaged over the windows.
@@ -190,6 +197,13 @@ impl Sample {
     pub fn host_cpus(&self) -> Option<u32> {
         self.windows.iter().find_map(|window| window.host_cpus)
     }
+}
+
+/// Whether the greatest is at most one and a half times the least, and `slack`.
+fn is_even(values: impl Iterator<Item = f64>, slack: f64) -> bool {
+    let (least, most) = values
+        .fold((f64::INFINITY, 0.0f64), |(least, most), value| (least.min(value), most.max(value)));
+    most <= 1.5 * least + slack
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -341,6 +355,7 @@ fn utilisation(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::{DomId, GuestType, RunState, Uuid};
 
     #[test]
     fn moments_grow_and_end_with_the_window() {
@@ -356,5 +371,35 @@ mod tests {
         let plan = Plan { window: Duration::from_millis(1), ..Plan::default() };
         assert_eq!(plan.moments(plan.window), [Duration::from_millis(1)]);
         assert!(plan.lengths().iter().all(|length| *length == plan.window));
+    }
+
+    #[test]
+    fn a_guest_is_steady_when_neither_its_pages_nor_its_cpu_time_vary() {
+        let window = |pages: u64, cpu: f64| Window {
+            points: vec![(Duration::from_secs(1), Pages(pages))],
+            ended: Ended::Complete,
+            vcpu_utilisation: vec![cpu],
+            host_cpu_utilisation: None,
+            host_cpus: None,
+        };
+        let domain = Domain {
+            id: DomId(7),
+            name: "web".into(),
+            uuid: Uuid([1; 16]),
+            guest_type: GuestType::Pvh,
+            state: RunState::Running,
+            memory: Pages(40_960),
+            max_memory: Pages(40_960),
+            p2m_size: Pages(40_960),
+            vcpus: 1,
+            hap: true,
+        };
+        let steady = |last: Window| {
+            let windows = [vec![window(1000, 0.3); 3], vec![last]].concat();
+            Sample { domain: domain.clone(), windows, bitmaps: Vec::new() }.is_steady()
+        };
+        assert_eq!(steady(window(1400, 0.4)), Some(true));
+        assert_eq!(steady(window(400, 0.3)), Some(false));
+        assert_eq!(steady(window(1000, 0.1)), None);
     }
 }

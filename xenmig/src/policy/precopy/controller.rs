@@ -89,7 +89,7 @@ pub struct Controller {
     taken: u32,
     sent_bytes: f64,
     /// Fewest pages that any send left.
-    least: f64,
+    pub(super) least: f64,
     /// Sends since one left clearly less than all before.
     pub(super) stale: u32,
     /// Bytes of sends that only made better what was good already.
@@ -106,7 +106,7 @@ pub struct Controller {
     /// What the last send was expected to leave, if the guest was calm.
     pub(super) hoped: Option<f64>,
     deceived: u32,
-    waited: Duration,
+    pub(super) waited: Duration,
     wait_from: Option<Duration>,
     cap: Option<u32>,
     why: Why,
@@ -270,10 +270,10 @@ impl Controller {
             self.hoped = Some(left.max(1.0));
             return Some((Why::Calm, Decision::Continue));
         }
-        if self.may_wait(stats.elapsed) {
+        let shrinks = self.stale < PATIENCE && stats.iteration < MOST_ROUNDS;
+        if self.may_wait(stats.elapsed, !shrinks) {
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
-        let shrinks = self.stale < PATIENCE && stats.iteration < MOST_ROUNDS;
         shrinks.then_some((Why::Shrinks, Decision::Continue))
     }
 
@@ -306,14 +306,16 @@ impl Controller {
         stats.elapsed.saturating_sub(self.cleaned).as_secs_f64().max(1e-9)
     }
 
-    pub(super) fn may_wait(&self, elapsed: Duration) -> bool {
+    /// Whether a busy guest may be waited for, if nothing else helps (`last`) or before that.
+    pub(super) fn may_wait(&self, elapsed: Duration, last: bool) -> bool {
         let waiting = self.wait_from.map_or(Duration::ZERO, |from| elapsed.saturating_sub(from));
         let waited = self.waited + waiting;
         let most = self.steering.max_wait;
         let limit = match self.known.steady {
-            Some(true) => return false,
+            // A sample may have missed the calm moments. But less CPU time helps for certain.
+            Some(true) if !last || self.steering.on_miss == OnMiss::Throttle => return false,
             None if self.stale < PATIENCE => most.min(elapsed.mul_f64(FIRST_WAIT)),
-            Some(false) | None => most,
+            Some(_) | None => most,
         };
         self.deceived < MOST_DECEIVED && waited < limit
     }

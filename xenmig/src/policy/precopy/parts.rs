@@ -58,17 +58,22 @@ impl Controller {
             };
             return Some((Why::Probing, probe));
         }
+        if !busy && !self.waited.is_zero() && self.why() == Why::Probing {
+            // It was worth it: that no round left less before says nothing any more.
+            (self.stale, self.least) = (0, f64::INFINITY);
+        }
         let left = self.left(pending, growth)?;
         let hopeful = self.stale < PATIENCE && !self.was_deceived_too_often();
         if hopeful && self.keeps_downtime(left) {
             self.hoped = Some(left.max(1.0));
             return Some((Why::Calm, Decision::Continue));
         }
-        if busy && self.may_wait(stats.elapsed) {
+        let last = self.stale >= PATIENCE;
+        if busy && self.may_wait(stats.elapsed, last) {
             self.was_busy = true;
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
-        if self.stale >= PATIENCE {
+        if last {
             return None;
         }
         if left < CONVERGES * pending {
