@@ -105,12 +105,20 @@ impl Options<'_> {
             .or(learnt.map(|rate| (rate, BandwidthSource::EarlierMigrations)))
     }
 
-    /// The link to predict with: costs are configured, or learnt, or none.
+    /// What the hosts add: configured, or learnt; `None` when neither says what comes after the last
+    /// copy.
+    #[must_use]
+    pub fn costs(&self) -> Option<Costs> {
+        let learnt = self.calibration.map(|calibration| calibration.costs);
+        let known = learnt.is_some() || self.settings.costs.finish.is_some();
+        known.then(|| self.settings.costs.over(learnt.unwrap_or_default()))
+    }
+
+    /// The link to predict with, and with such costs as are known.
     #[must_use]
     pub fn link(&self) -> Option<Link> {
         let (bandwidth, _) = self.link_bandwidth()?;
-        let learnt = self.calibration.map_or_else(Costs::default, |calibration| calibration.costs);
-        let costs = self.settings.costs.over(learnt);
+        let costs = self.costs().unwrap_or_else(|| self.settings.costs.over(Costs::default()));
         Some(Link { bandwidth, format: Format::XEN, costs })
     }
 
@@ -288,8 +296,7 @@ impl Looked {
             host: &self.host,
             sampling,
             bandwidth: options.link_bandwidth().map(|(rate, _)| rate),
-            fixed_costs_known: options.calibration.is_some()
-                || options.settings.costs.finish.is_some(),
+            costs: options.costs(),
             prediction,
             budget: &options.settings.budget,
             thresholds: &options.settings.thresholds,

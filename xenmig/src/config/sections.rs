@@ -85,6 +85,7 @@ pub(super) struct ThresholdsSection {
     ease: Option<Share>,
     convergence: Option<Share>,
     resent: Option<Share>,
+    size_in_downtime: Option<Share>,
     balloon_slack: Option<Size>,
     shared_storage: Option<Vec<Glob>>,
 }
@@ -99,6 +100,7 @@ impl ThresholdsSection {
         set(&mut thresholds.ease, self.ease, |share| share.0);
         set(&mut thresholds.convergence, self.convergence, |share| share.0);
         set(&mut thresholds.resent, self.resent, |share| share.0);
+        set(&mut thresholds.size_in_downtime, self.size_in_downtime, |share| share.0);
         set(&mut thresholds.balloon_slack, self.balloon_slack, |size| size.0);
         set(&mut thresholds.shared_storage, self.shared_storage.as_ref(), |patterns| {
             patterns.iter().map(|pattern| pattern.0.clone()).collect()

@@ -8,8 +8,11 @@ use std::time::Duration;
 use glob::Pattern;
 use xenmig::dirty::Ended;
 use xenmig::host::{DomId, GuestType, RunState, Transfer};
+use xenmig::model::Costs;
 use xenmig::policy::Budget;
-use xenmig::policy::gate::{Judgement, NO_SUCH_DOMAIN, RULES, Severity, Verdict, no_such_domain};
+use xenmig::policy::gate::{
+    Conclusion, Judgement, NO_SUCH_DOMAIN, RULES, Severity, Verdict, no_such_domain,
+};
 use xenmig::units::{Bytes, Pages};
 use xenmig::{Error, Kind};
 
@@ -74,9 +77,14 @@ const CASES: &[Case] = {
             w.windows().truncate(1);
             w.predicted().downtime_s.p90 = 0.51;
         }),
-        ("fixed-costs-unknown", Info, |w| w.fixed_costs_known = false),
+        ("fixed-costs-unknown", Info, |w| w.costs = None),
         ("memory-too-large", Block, |w| w.budget.total = Some(Duration::from_secs(1))),
         ("memory-too-large", Block, |w| w.budget.bytes = Some(Bytes(100 << 20))),
+        ("downtime-grows-with-memory", Info, |w| {
+            // 21 ms of 100 ms.
+            let per_p2m_page = 0.021 / w.domain.p2m_size.0 as f64;
+            w.costs = Some(Costs { per_p2m_page, ..Costs::default() });
+        }),
         ("total-time-over-budget", Block, |w| w.predicted().total_s = spread(10.1, 11.0, 12.0)),
         ("total-time-at-risk", Wait, |w| w.predicted().total_s = spread(8.0, 9.0, 10.1)),
         ("downtime-over-budget", Block, |w| w.predicted().downtime_s = spread(1.1, 2.0, 3.0)),
@@ -127,6 +135,21 @@ fn every_rule_has_a_case_a_source_and_its_own_code() {
     assert_eq!(cases, rules);
     assert_eq!(rules.len(), RULES.len());
     assert!(RULES.iter().all(|rule| !rule.when.is_empty() && !rule.source.is_empty()));
+}
+
+#[test]
+fn every_conclusion_of_the_paper_has_a_rule_that_names_it() {
+    let named: BTreeSet<_> = RULES.iter().filter_map(|rule| rule.conclusion).collect();
+    assert!(Conclusion::ALL.iter().eq(&named));
+    for (code, _, change) in CASES {
+        let mut world = World::calm();
+        change(&mut world);
+        let message = &world.judge().reasons[0].message;
+        let rule = RULES.iter().find(|rule| rule.code == *code).unwrap();
+        let named = rule.conclusion.is_some_and(|named| message.ends_with(&format!("({named})")));
+        assert_eq!(named, rule.conclusion.is_some(), "{code}: {message}");
+        assert_eq!(message.matches("paper, conclusion").count(), usize::from(named), "{message}");
+    }
 }
 
 /// Changes just short of those that make a rule fire.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xenmig::dirty::{Ended, Sample, Window};
 use xenmig::host::{DomId, Domain, GuestType, HostInfo, RunState, Setup, Transfer, Uuid};
-use xenmig::model::{End, Outcome, Prediction, Quantiles, Round};
+use xenmig::model::{Costs, End, Outcome, Prediction, Quantiles, Round};
 use xenmig::policy::Budget;
 use xenmig::policy::gate::{Facts, Judgement, Sampling, Thresholds, judge};
 use xenmig::units::{Bytes, BytesPerSecond, Pages};
@@ -20,7 +20,7 @@ pub struct World {
     pub error: Option<Error>,
     pub prediction: Option<Prediction>,
     pub bandwidth: Option<BytesPerSecond>,
-    pub fixed_costs_known: bool,
+    pub costs: Option<Costs>,
     pub budget: Budget,
     pub thresholds: Thresholds,
 }
@@ -68,7 +68,7 @@ impl World {
             error: None,
             prediction: Some(prediction(1.6, 0.1, &[40_960.0, 60.0, 8.0])),
             bandwidth: BytesPerSecond::new(125e6),
-            fixed_costs_known: true,
+            costs: Some(Costs::default()),
             budget: Budget {
                 downtime: Some(Duration::from_secs(1)),
                 total: Some(Duration::from_secs(10)),
@@ -90,7 +90,7 @@ impl World {
                 (None, None) => Sampling::NotTried,
             },
             bandwidth: self.bandwidth,
-            fixed_costs_known: self.fixed_costs_known,
+            costs: self.costs,
             prediction: self.prediction.as_ref(),
             budget: &self.budget,
             thresholds: &self.thresholds,

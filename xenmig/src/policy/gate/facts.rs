@@ -3,7 +3,7 @@
 use crate::dirty::Sample;
 use crate::error::{Error, Kind};
 use crate::host::{Domain, HostInfo, Setup, Transfer};
-use crate::model::Prediction;
+use crate::model::{Costs, Prediction};
 use crate::policy::Budget;
 use crate::units::BytesPerSecond;
 
@@ -35,9 +35,9 @@ pub struct Facts<'a> {
     pub sampling: Sampling<'a>,
     /// What is known of the link's bandwidth; `None` when nothing is.
     pub bandwidth: Option<BytesPerSecond>,
-    /// What the hosts add to downtime is configured or learnt; without, it is missing from the
-    /// prediction.
-    pub fixed_costs_known: bool,
+    /// What the hosts add, configured or learnt; `None` when neither, and then it is missing from
+    /// the prediction.
+    pub costs: Option<Costs>,
     /// What the migration would cost; `None` without a sample or a bandwidth.
     pub prediction: Option<&'a Prediction>,
     /// What it may cost.

@@ -72,7 +72,7 @@ pub(super) fn uncertain(facts: &Facts<'_>) -> Option<Fired> {
 
 pub(super) fn fixed_costs_unknown(facts: &Facts<'_>) -> Option<Fired> {
     let downtime = facts.prediction?.expected.downtime_s;
-    (!facts.fixed_costs_known).then(|| {
+    facts.costs.is_none().then(|| {
         Fired::info("downtime is predicted without what devices and resumption cost on these hosts")
             .evidence(json!({ "predicted_downtime_s": downtime }))
             .advice(
@@ -113,7 +113,7 @@ pub(super) fn too_large(facts: &Facts<'_>) -> Option<Fired> {
         }
         (None, None) => return None,
     };
-    let fired = Fired::block(format!("sending its {memory} once {what} (paper, conclusion c)"))
+    let fired = Fired::block(format!("sending its {memory} once {what}"))
         .evidence(json!({
             "memory_bytes": memory,
             "least_bytes": least,
@@ -126,6 +126,27 @@ pub(super) fn too_large(facts: &Facts<'_>) -> Option<Fired> {
              down",
         );
     Some(fired)
+}
+
+pub(super) fn grows_with_memory(facts: &Facts<'_>) -> Option<Fired> {
+    let downtime = facts.prediction?.expected.downtime_s;
+    let scan = facts.costs?.per_p2m_page * facts.domain.p2m_size.0 as f64;
+    let limit = facts.thresholds.size_in_downtime;
+    (scan > 0.0 && scan >= limit * downtime).then(|| {
+        let message = format!(
+            "its size alone takes {} of {} of downtime: the dirty bitmap is looked through once more",
+            show_s(scan),
+            show_s(downtime),
+        );
+        Fired::info(message)
+            .evidence(json!({
+                "bitmap_s": scan,
+                "downtime_s": downtime,
+                "p2m_pages": facts.domain.p2m_size,
+                "threshold": limit,
+            }))
+            .advice("no calmer moment makes that shorter; a guest with less memory would")
+    })
 }
 
 /// One limit of the budget beside what is predicted.
@@ -202,7 +223,7 @@ impl Limited<'_> {
         (self.quantiles.p10 > self.most).then(|| {
             let message = format!(
                 "{} is above the budget at any moment sampled: {} expected, {} at best, {} \
-                 allowed (paper, conclusion g)",
+                 allowed",
                 self.what,
                 (self.show)(self.expected),
                 (self.show)(self.quantiles.p10),
@@ -220,7 +241,7 @@ impl Limited<'_> {
         (self.quantiles.p10 <= self.most && self.most < self.quantiles.p90).then(|| {
             let message = format!(
                 "{} may exceed the budget: {} expected, {} in a calm moment, {} in a bad one, {} \
-                 allowed (paper, conclusion f)",
+                 allowed",
                 self.what,
                 (self.show)(self.expected),
                 (self.show)(self.quantiles.p10),
@@ -269,8 +290,7 @@ pub(super) fn does_not_converge(facts: &Facts<'_>) -> Option<Fired> {
     }
     (last.pages >= facts.thresholds.convergence * before.pages).then(|| {
         let message = format!(
-            "rounds do not get smaller: {:.0} pages in the last but one, {:.0} in the last (paper, \
-             conclusion g)",
+            "rounds do not get smaller: {:.0} pages in the last but one, {:.0} in the last",
             before.pages, last.pages
         );
         Fired::info(message)
@@ -287,10 +307,8 @@ pub(super) fn resends_much(facts: &Facts<'_>) -> Option<Fired> {
     let again: f64 = rounds.iter().skip(1).map(|round| round.pages).sum();
     let share = again / (facts.domain.memory.0 as f64).max(1.0);
     (share >= facts.thresholds.resent).then(|| {
-        let message = format!(
-            "page modifications make it send {:.0} % of its memory again (paper, conclusion d)",
-            share * 100.0
-        );
+        let message =
+            format!("page modifications make it send {:.0} % of its memory again", share * 100.0);
         Fired::info(message)
             .evidence(json!({ "resent_pages": again, "share": share }))
             .advice("migrate when the guest modifies fewer pages")

@@ -21,8 +21,7 @@ pub(super) fn host_saturated(facts: &Facts<'_>) -> Option<Fired> {
     let limit = facts.thresholds.host_cpu;
     (host >= limit).then(|| {
         let message = format!(
-            "the host is saturated: {} of its CPUs' time is used, the limit is {} \
-             (paper, conclusion e)",
+            "the host is saturated: {} of its CPUs' time is used, the limit is {}",
             percent(host),
             percent(limit)
         );
@@ -38,8 +37,7 @@ pub(super) fn guest_on_short_host(facts: &Facts<'_>) -> Option<Fired> {
     let (short, busy) = (facts.thresholds.short_host_cpu, facts.thresholds.guest_cpu);
     (host >= short && guest >= busy).then(|| {
         let message = format!(
-            "the guest uses {} of its vCPUs' time on a host that is short of CPU ({} used) \
-             (paper, conclusion a)",
+            "the guest uses {} of its vCPUs' time on a host that is short of CPU ({} used)",
             percent(guest),
             percent(host)
         );

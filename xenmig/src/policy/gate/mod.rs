@@ -2,6 +2,7 @@
 //! give the verdict. What a rule is about is in [`RULES`]; the rules themselves are grouped by the
 //! facts they look at.
 
+mod conclusion;
 mod devices;
 mod facts;
 mod forecast;
@@ -11,6 +12,7 @@ mod reason;
 mod state;
 mod thresholds;
 
+pub use conclusion::Conclusion;
 pub use facts::{Facts, Sampling};
 pub use reason::{Judgement, Reason, Severity, Verdict};
 pub use thresholds::Thresholds;
@@ -25,8 +27,10 @@ pub struct Rule {
     pub code: &'static str,
     /// When it fires.
     pub when: &'static str,
-    /// Where it comes from: a conclusion of the paper as `paper (e)`, Xen, or this project.
+    /// Where it comes from: the paper's figures, Xen, or this project.
     pub source: &'static str,
+    /// The paper's conclusion that it applies, which its message then names.
+    pub conclusion: Option<Conclusion>,
     rule: fn(&Facts<'_>) -> Option<Fired>,
 }
 
@@ -37,7 +41,15 @@ const fn rule(
     source: &'static str,
     rule: fn(&Facts<'_>) -> Option<Fired>,
 ) -> Rule {
-    Rule { code, when, source, rule }
+    Rule { code, when, source, conclusion: None, rule }
+}
+
+impl Rule {
+    /// It applies this conclusion.
+    const fn applies(mut self, conclusion: Conclusion) -> Self {
+        self.conclusion = Some(conclusion);
+        self
+    }
 }
 
 /// Source of the rules about what Xen's own save refuses or cannot carry over.
@@ -85,15 +97,17 @@ pub const RULES: &[Rule] = &[
     rule(
         "host-saturated",
         "the host's CPU use is at `thresholds.host_cpu` or above",
-        "paper (e) and figure 5: a saturated host stretches downtime",
+        "the paper's figure 5: a saturated host stretches downtime",
         load::host_saturated,
-    ),
+    )
+    .applies(Conclusion::E),
     rule(
         "guest-load-on-short-host",
         "the guest's CPU use is at `guest_cpu` or above while the host's is at `short_host_cpu`",
-        "paper (a) and figures 3 and 4: the guest's load matters once the host runs short",
+        "the paper's figures 3 and 4: the guest's load matters once the host runs short",
         load::guest_on_short_host,
-    ),
+    )
+    .applies(Conclusion::A),
     rule(
         "bandwidth-unknown",
         "no bandwidth was given, configured or learnt",
@@ -122,57 +136,74 @@ pub const RULES: &[Rule] = &[
     rule(
         "memory-too-large",
         "sending its memory once takes more time or bytes than the budget has",
-        "paper (c): total time is linear in memory size",
+        "the paper's figure 6: total time is linear in memory size",
         forecast::too_large,
-    ),
+    )
+    .applies(Conclusion::C),
+    rule(
+        "downtime-grows-with-memory",
+        "looking through the dirty bitmap of its size takes the share `size_in_downtime` of the \
+         downtime or more",
+        "XEN-FACTS.md: each round scans the whole bitmap; the paper's guests were too small for that",
+        forecast::grows_with_memory,
+    )
+    .applies(Conclusion::B),
     rule(
         "total-time-over-budget",
         "even the 10 % quantile of total time is above the budget",
-        "paper (d) and (g)",
+        "the paper's figure 7",
         forecast::total_over,
-    ),
+    )
+    .applies(Conclusion::G),
     rule(
         "total-time-at-risk",
         "the budget is between the 10 % and the 90 % quantile of total time",
-        "paper (f): migrate when it modifies least",
+        "the paper's figure 7: what is modified differs from moment to moment",
         forecast::total_at_risk,
-    ),
+    )
+    .applies(Conclusion::F),
     rule(
         "downtime-over-budget",
         "even the 10 % quantile of downtime is above the budget",
-        "paper (g): with many modifications per unit of time, do not migrate",
+        "the paper's figure 7: downtime grows with the pages modified",
         forecast::downtime_over,
-    ),
+    )
+    .applies(Conclusion::G),
     rule(
         "downtime-at-risk",
         "the budget is between the 10 % and the 90 % quantile of downtime",
-        "paper (f): migrate when it modifies least",
+        "the paper's figure 7: what is modified differs from moment to moment",
         forecast::downtime_at_risk,
-    ),
+    )
+    .applies(Conclusion::F),
     rule(
         "bytes-over-budget",
         "even the 10 % quantile of the bytes on the link is above the budget",
-        "paper (d) and (g)",
+        "the paper's figure 7",
         forecast::bytes_over,
-    ),
+    )
+    .applies(Conclusion::G),
     rule(
         "bytes-at-risk",
         "the budget is between the 10 % and the 90 % quantile of the bytes on the link",
-        "paper (f): migrate when it modifies least",
+        "the paper's figure 7: what is modified differs from moment to moment",
         forecast::bytes_at_risk,
-    ),
+    )
+    .applies(Conclusion::F),
     rule(
         "does-not-converge",
         "the last set is not smaller than the round before it, within `convergence`",
-        "paper (g); the verdict is left to the budget",
+        "this project; the verdict is left to the budget",
         forecast::does_not_converge,
-    ),
+    )
+    .applies(Conclusion::G),
     rule(
         "resends-much",
         "the share `resent` of its memory or more goes over the link again",
-        "paper (d): many page modifications raise total time and downtime",
+        "the paper's figure 7: many page modifications raise total time and downtime",
         forecast::resends_much,
-    ),
+    )
+    .applies(Conclusion::D),
 ];
 
 /// Code of the reason for a domain that does not exist. No rule can look at such a domain, see
@@ -189,7 +220,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let rules = if facts.domain.id == DomId::DOM0 { &RULES[..1] } else { RULES };
     let reasons = rules.iter().filter_map(|rule| {
         let fired = (rule.rule)(facts)?;
-        Some(fired.into_reason(rule.code))
+        Some(fired.into_reason(rule.code, rule.conclusion))
     });
     Judgement::from_reasons(reasons.collect())
 }
@@ -201,5 +232,5 @@ pub fn no_such_domain(name: &str, error: &Error) -> Judgement {
     let fired = Fired::block(error.to_string())
         .evidence(serde_json::json!({ "name": name }))
         .advice(error.advice().unwrap_or("`xl list` shows the domains of this host"));
-    Judgement::from_reasons(vec![fired.into_reason(NO_SUCH_DOMAIN)])
+    Judgement::from_reasons(vec![fired.into_reason(NO_SUCH_DOMAIN, None)])
 }

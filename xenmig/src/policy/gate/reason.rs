@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Conclusion;
+
 /// May the migration start?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -106,8 +108,11 @@ impl Fired {
         self
     }
 
-    pub(super) fn into_reason(self, code: &'static str) -> Reason {
-        let Self { severity, message, evidence, advice } = self;
+    pub(super) fn into_reason(self, code: &'static str, conclusion: Option<Conclusion>) -> Reason {
+        let Self { severity, mut message, evidence, advice } = self;
+        if let Some(conclusion) = conclusion {
+            message += &format!(" ({conclusion})");
+        }
         Reason { code, severity, message, evidence, advice }
     }
 }

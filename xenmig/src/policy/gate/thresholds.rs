@@ -33,6 +33,9 @@ pub struct Thresholds {
     /// Share of the guest's memory sent again from which on that is worth telling. Default 0.5:
     /// our choice, by the paper's figure 7.
     pub resent: f64,
+    /// Share of the downtime that the mere size of the guest may take before that is told. Default
+    /// 0.2: our choice; in the paper's figure 6 downtime does not grow with memory at all.
+    pub size_in_downtime: f64,
     /// Memory above its target from which on the balloon counts as in flight. Default 32 MiB:
     /// twice the 16 MiB of video memory that libxl gives an HVM guest besides its target.
     pub balloon_slack: Bytes,
@@ -60,6 +63,7 @@ impl Default for Thresholds {
             ease: 0.5,
             convergence: 0.9,
             resent: 0.5,
+            size_in_downtime: 0.2,
             balloon_slack: Bytes(32 << 20),
             shared_storage: network.iter().filter_map(|text| Pattern::new(text).ok()).collect(),
         }
