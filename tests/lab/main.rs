@@ -13,6 +13,7 @@ mod migrate;
 mod obstacles;
 mod race;
 mod refusals;
+mod rules;
 mod saves;
 mod scene;
 mod signals;
