@@ -43,6 +43,6 @@ pub use migration::{Migration, forcible};
 pub use report::{Fate, Report};
 pub(crate) use source::suspends;
 pub use source::{Progress, Source};
-pub use steer::{Hook, WRAPPER};
+pub use steer::Hook;
 
 pub use transport::{Receiver, Transport};
