@@ -8,6 +8,7 @@
 
 mod answers;
 mod control;
+mod faults;
 mod hook;
 mod migrate;
 mod obstacles;
