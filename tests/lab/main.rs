@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod answers;
+mod contrib;
 mod control;
 mod faults;
 mod hook;
