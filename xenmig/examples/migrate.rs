@@ -81,7 +81,7 @@ fn migrate(
         }
         Fate::Stayed(why) => println!("{name} stays here: {why}"),
         Fate::Stuck(why, stuck) => println!("{name} is suspended here: {why}; {stuck}"),
-        Fate::Gone(_, how) => println!("{name} runs nowhere: {how}"),
+        Fate::Gone(_, how) => println!("{name} has ended: {how}"),
         Fate::Undefined(why) => println!("look at both ends for {name}: {why}"),
     }
     println!("{}", serde_json::to_string_pretty(&report.document())?);

@@ -45,7 +45,7 @@ pub fn migrate(report: &Report, style: Style) -> String {
             out + &hang(&todo) + &said(report, style)
         }
         Fate::Gone(why, how) => {
-            let mut out = format!("{}    {who} runs nowhere; it did not move\n", style.bad("GONE"));
+            let mut out = format!("{}    {who} has ended; it did not move\n", style.bad("GONE"));
             out += &because(how, style);
             out += &because(why, style);
             out + &said(report, style)

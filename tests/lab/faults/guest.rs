@@ -12,10 +12,10 @@ impl Faults {
         self.migrate_and(&with(&UNSTEERED, &line), "sending g1", act)
     }
 
-    /// The guest ended; xenmig says so, and nothing runs anywhere.
+    /// The guest ended; xenmig says so, and nothing of it is left anywhere.
     #[track_caller]
     fn is_gone(&mut self, fault: &str, when: &str, ran: &Ran, how: &str, left: &str) {
-        let row = Row::of(fault, when, ran, 5, &["runs nowhere", how]);
+        let row = Row::of(fault, when, ran, 5, &["has ended", how]);
         let list = self.scene.run(&["xl", "list"]).stdout;
         let named: Vec<_> = list.lines().filter(|line| line.starts_with("g1")).collect();
         assert_eq!(named.len(), usize::from(!left.is_empty()), "{list}");

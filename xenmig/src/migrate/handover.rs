@@ -225,8 +225,9 @@ impl Handover<'_> {
             log::debug!("{error}");
         }
         self.source.forget();
-        let how = Error::new(Kind::NoSuchDomain, how)
-            .hint("nothing of it runs at the target; start it where you want it");
+        let how = Error::new(Kind::NoSuchDomain, how).hint(
+            "nothing of it runs at the target; `xl list` shows whether it was started again here",
+        );
         Ended::Gone(why, how)
     }
 

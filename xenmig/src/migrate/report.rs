@@ -22,7 +22,7 @@ pub enum Fate {
     /// It did not move, is suspended at the source and could not be resumed: why it did not move,
     /// why it does not run. The target may not run it.
     Stuck(Error, Error),
-    /// It did not move, and ended meanwhile: why it did not move, and how it ended. It runs nowhere.
+    /// It did not move, and ended meanwhile: why it did not move, and how it ended.
     Gone(Error, Error),
     /// The line broke after the target had been given permission: it may run there, or not. It is
     /// suspended at the source.
