@@ -65,10 +65,14 @@ fn the_line_is_cut() {
     faults.breaks_before_the_permission("line cut", "cut");
     faults.breaks_at_the_permission("line cut", "cut");
 
+    // The target has its say, and cleans up by itself.
+    let line = over("ready", "late");
     let interrupt = "pkill -INT -x xenmig";
-    let line = over("never", "cut");
     let ran = faults.migrate_and(&with(&UNSTEERED, &line), "sent; the target", interrupt);
-    faults.stays("^C", "all is sent", &ran, 3, &["interrupted"]);
+    let row = super::Row::of("^C", "all is sent", &ran, 3, &["interrupted"]);
+    faults.scene.run(&["sleep", "2"]);
+    assert_eq!(faults.left_there(&row), "", "{}", row.said);
+    faults.is_here(row);
 
     let ran = faults.breaks("report", "cut");
     let when = "the guest runs there, its report is on its way";
