@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 XEN ?= 4.17
 
-.PHONY: help deps build lint test test-unit test-lab xen-matrix demo accuracy bench bench-policy doc
+.PHONY: help deps build lint test test-unit test-lab xen-matrix demo faults accuracy bench bench-policy doc
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ xen-matrix: deps ## build against Debian 12's and 13's Xen, compare the ABI
 
 demo: deps ## boot a Xen host, start a guest that dirties memory, check it
 	scripts/demo
+
+faults: deps ## break migrations in the lab in every way, and write docs/faults.md
+	scripts/faults
 
 accuracy: deps ## predictions against real migrations; QUICK=1 for a short run
 	scripts/accuracy

@@ -22,7 +22,7 @@ Examples:
   xenmig migrate db target --downtime 300ms migrate, and keep it within that downtime
   xenmig --host sim check batch             try it on a machine without Xen
 
-Exit status: 0 done or go, 1 no-go, 2 wait, 3 and 4 see `migrate`, 64 wrong usage, 65 bad data,
+Exit status: 0 done or go, 1 no-go, 2 wait, 3 to 5 see `migrate`, 64 wrong usage, 65 bad data,
 69 no Xen here, 77 no permission, 70 anything else, 130 interrupted."
 )]
 pub struct Cli {
@@ -233,8 +233,8 @@ Examples:
 With --json each event is a line of its own, and the last line is the report.
 
 Exit status: 0 the guest runs at the target, 1 refused by the check, 3 it failed and the guest runs
-here, 4 the guest is suspended here and perhaps runs at the target: the message says what to do.
-Anything else: nothing was begun.")]
+here, 4 the guest is suspended here and perhaps runs at the target: the message says what to do,
+5 the guest ended meanwhile: destroyed, crashed or shut down. Anything else: nothing was begun.")]
 pub struct Migrate {
     /// Domain: its number or its name
     #[arg(value_name = "DOMAIN")]

@@ -1,4 +1,4 @@
-//! Exit statuses: 0 to 4 are answers, the others sysexits.
+//! Exit statuses: 0 to 5 are answers, the others sysexits.
 
 use std::process::ExitCode;
 
@@ -52,6 +52,7 @@ pub fn of_fate(fate: &Fate) -> ExitCode {
         Fate::Stayed(_) => 3,
         // Somebody has to look.
         Fate::Stuck(..) | Fate::Undefined(_) => 4,
+        Fate::Gone(..) => 5,
     };
     status.into()
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use xenmig::check::{Options, Policy};
 use xenmig::config::Settings;
 use xenmig::history::OutcomeStore;
-use xenmig::migrate::{Event, Hook, Migration, Receiver, Transport, WRAPPER};
+use xenmig::migrate::installed::{WRAPPER, own_wrapper};
+use xenmig::migrate::{Event, Hook, Migration, Receiver, Transport};
 use xenmig::policy::Budget;
 use xenmig::policy::precopy::OnMiss;
 use xenmig::{Error, Kind, Result};
@@ -138,7 +139,7 @@ fn install(args: &Migrate, session: &Session, settings: &Settings) -> Result<Ins
     if !session.is_real() {
         return Ok(Installed::Simulated);
     }
-    let wrapper = session.config.hook().map(ToOwned::to_owned).or_else(Hook::find_wrapper);
+    let wrapper = session.config.hook().map(ToOwned::to_owned).or_else(own_wrapper);
     match wrapper {
         Some(wrapper) if args.dry_run => Ok(Installed::Found(wrapper)),
         Some(wrapper) => {

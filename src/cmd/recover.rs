@@ -23,7 +23,9 @@ pub fn run(args: &Recover, global: &Global) -> Result<ExitCode> {
     })?;
     if let Some(dirty) = recovered.iter().find(|recovered| !recovered.clean) {
         let what = format!("domain {} could not be cleaned: {}", dirty.domid, dirty.what);
-        return Err(Error::new(Kind::Busy, what).hint("run `xenmig recover` again later"));
+        return Err(
+            Error::new(Kind::Busy, what).hint("run `xenmig recover` again when that is settled")
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

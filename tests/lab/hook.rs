@@ -14,7 +14,7 @@ use crate::scene::{Ran, Scene, XENMIG, scratch, succeed};
 
 /// Where the wrapper and the library are in Dom0: beside the program.
 const WRAPPER: &str = "/usr/local/bin/xenmig-save-helper";
-const LIBRARY: &str = "/usr/local/bin/libxenmig_precopy.so";
+pub const LIBRARY: &str = "/usr/local/bin/libxenmig_precopy.so";
 
 /// Where the hook tells what it did.
 const EVENTS: &str = "/root/events";
@@ -27,31 +27,48 @@ const PATIENCE: &[u8] = b"[steer]\nmax_wait = \"200ms\"\n";
 const CONFIG: &str = "/root/patience.toml";
 
 /// A host with program and hook.
-fn scene() -> Option<Scene> {
+pub fn scene() -> Option<Scene> {
     let scene = Scene::new()?;
-    let (wrapper, library) = built();
-    scene.host.push(wrapper, WRAPPER).unwrap();
-    scene.host.push(library, LIBRARY).unwrap();
+    let built = built();
+    scene.host.push(&built.wrapper, WRAPPER).unwrap();
+    scene.host.push(&built.library, LIBRARY).unwrap();
     scene.host.push_bytes(PATIENCE, CONFIG, 0o644).unwrap();
     Some(scene)
 }
 
-/// The wrapper and the library, built for the same Xen as the program, without debugging
-/// information.
-fn built() -> &'static (PathBuf, PathBuf) {
-    static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+/// The library with a fault.
+pub fn panics() -> &'static Path {
+    &built().panics
+}
+
+/// What is built for the same Xen as the program, without debugging information.
+struct Built {
+    wrapper: PathBuf,
+    library: PathBuf,
+    panics: PathBuf,
+}
+
+fn built() -> &'static Built {
+    const LIBRARY: &str = "libxenmig_precopy.so";
+    static BUILT: OnceLock<Built> = OnceLock::new();
     BUILT.get_or_init(|| {
         let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "xenmig-precopy", "--profile", profile]);
-        succeed(cargo.current_dir(env!("CARGO_MANIFEST_DIR")));
+        let build = |features: &[&str]| {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--package", "xenmig-precopy", "--profile", profile]);
+            succeed(cargo.args(features).current_dir(env!("CARGO_MANIFEST_DIR")));
+        };
         let folder = Path::new(env!("CARGO_BIN_EXE_xenmig")).parent().unwrap();
-        let strip = |name: &str| {
-            let stripped = scratch(name);
+        let strip = |name: &str, to: &str| {
+            let stripped = scratch(to);
             succeed(Command::new("strip").arg("-o").arg(&stripped).arg(folder.join(name)));
             stripped
         };
-        (strip("xenmig-save-helper"), strip("libxenmig_precopy.so"))
+        build(&["--features", "panics"]);
+        let panics = strip(LIBRARY, "libpanics.so");
+        build(&[]);
+        let wrapper = strip("xenmig-save-helper", "xenmig-save-helper");
+        Built { wrapper, library: strip(LIBRARY, LIBRARY), panics }
     })
 }
 

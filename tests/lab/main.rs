@@ -7,7 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod answers;
+mod contrib;
 mod control;
+mod faults;
 mod hook;
 mod migrate;
 mod obstacles;

@@ -1,12 +1,12 @@
-//! `xenmig migrate`, to the host the guest is on: it moves, or it stays and nothing is lost.
+//! `xenmig migrate`, to the host the guest is on: it moves, or it stays and nothing is lost. What
+//! breaks on the way is in `faults`.
 
 use serde_json::Value;
 use xenlab::Running;
 
-use crate::scene::{Ran, Scene, XENMIG, note};
+use crate::scene::{Ran, Scene, XENMIG};
 
 const SIGINT: i32 = 2;
-const SIGKILL: i32 = 9;
 
 /// 40 Mbit/s: a save of one of these guests takes some 20 virtual seconds.
 const SLOW: u64 = 5_000_000;
@@ -165,19 +165,6 @@ fn on_a_terminal_a_password_is_for_the_transport_and_then_control_c_for_xenmig()
 }
 
 #[test]
-fn a_receiver_that_dies_leaves_the_guest_here() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
-    let migration = scene.sending();
-    scene.run(&["pkill", "-KILL", "xenlab-shape"]);
-    let ran = Ran::of(migration.wait().unwrap());
-    println!("{}", ran.all());
-    assert_eq!((ran.status, &report(&ran)["outcome"]), (3, &"stayed".into()), "{}", ran.all());
-    scene.run(&["sleep", "2"]);
-    scene.stayed(guest.domid);
-}
-
-#[test]
 fn a_receiver_that_says_nothing_or_nonsense_or_is_not_there() {
     let Some(scene) = Scene::new() else { return };
     let guest = scene.guest("g1", "hot:2000,1000");
@@ -216,23 +203,5 @@ fn a_line_that_breaks_after_the_permission_leaves_both_ends_to_the_user() {
     scene.run(&["xl", "destroy", "g1"]);
     let ran = scene.xenmig(&["recover", "--resume", "g1--migratedaway"]);
     assert_eq!(ran.status, 0, "{}", ran.all());
-    scene.stayed(guest.domid);
-}
-
-#[test]
-fn a_migration_that_is_killed_is_recovered() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
-    let migration = scene.sending();
-    migration.kill(SIGKILL);
-    assert_eq!(Ran::of(migration.wait().unwrap()).status, 128 + SIGKILL);
-    let left = scene.run(&["cat", &note(guest.domid)]);
-    assert!(left.stdout.contains(r#""progress":"saving""#), "no note is left: {}", left.all());
-    // The orphaned save ends with its next word to its dead parent, and the receiver with it.
-    scene.run(&["sleep", "2"]);
-    let ran = scene.xenmig(&["recover", "--json"]);
-    println!("{}", ran.all());
-    assert_eq!(ran.status, 0, "{}", ran.all());
-    assert_eq!(ran.json()["recovered"][0]["clean"], true, "{}", ran.all());
     scene.stayed(guest.domid);
 }

@@ -185,7 +185,12 @@ unsafe extern "C" fn policy(stats: sys::precopy_stats, _data: *mut c_void) -> c_
         total_written: u64::from(stats.total_written),
         dirty: u64::try_from(stats.dirty_count).ok(),
     };
-    let answer = with_session(|session| session.decide(&told)).unwrap_or_else(|| stock(&told));
+    let decide = |session: &mut dyn Steer| {
+        let panics = cfg!(feature = "panics") && told.iteration == 1 && told.dirty.is_none();
+        assert!(!panics, "it was built to panic");
+        session.decide(&told)
+    };
+    let answer = with_session(decide).unwrap_or_else(|| stock(&told));
     if answer == Answer::Abort {
         // What libxl gives as the reason.
         Errno::ECANCELED.set();

@@ -188,7 +188,6 @@ mod tests {
             costs: Default::default(),
             finish_spread_s: 0.0,
             steady: Some(true),
-            cpu_percent: Some(50),
             telemetry: None,
         };
         (&theirs).write_all(&line(&settings).unwrap()).unwrap();

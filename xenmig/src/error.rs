@@ -63,6 +63,13 @@ impl Error {
         self
     }
 
+    /// The same error, with the advice of `other` if it has none.
+    #[must_use]
+    pub(crate) fn or_hint(mut self, other: &Self) -> Self {
+        self.hint = self.hint.or_else(|| other.hint.clone());
+        self
+    }
+
     /// What sort of failure it was.
     #[must_use]
     pub const fn kind(&self) -> Kind {

@@ -13,9 +13,10 @@ const STEADY: Duration = Duration::from_secs(180);
 const VERIFY: Duration = Duration::from_secs(60);
 
 /// Leaves out self-tests, certificates and tracing that nobody uses in a
-/// guest: of 12 virtual seconds of boot they take 10.
-const QUICK_BOOT: &str = "cryptomgr.notests \
-    initcall_blacklist=load_system_certificate_list,init_kprobe_trace";
+/// guest: of 12 virtual seconds of boot they take 10. And lets `xl sysrq` crash
+/// the guest.
+const KERNEL: &str = "cryptomgr.notests \
+    initcall_blacklist=load_system_certificate_list,init_kprobe_trace sysrq_always_enabled";
 
 /// A guest to be created.
 #[derive(Debug, Clone)]
@@ -80,7 +81,7 @@ impl GuestSpec {
              type = \"pvh\"\n\
              kernel = \"/boot/vmlinux\"\n\
              ramdisk = \"{LAB_DIR}/{image}.img\"\n\
-             cmdline = \"console=hvc0 mitigations=off nopti quiet {QUICK_BOOT} \
+             cmdline = \"console=hvc0 mitigations=off nopti quiet {KERNEL} \
              workload={workload} seed={seed} cold={cold_pages} tick={tick}{words}\"\n\
              memory = {memory_mib}\n\
              vcpus = {vcpus}\n\

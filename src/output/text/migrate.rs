@@ -18,7 +18,8 @@ pub fn migrate(report: &Report, style: Style) -> String {
     let target = &report.target;
     match &report.fate {
         Fate::Moved => {
-            let mut out = format!("{}   {who} runs at {target}\n", style.good("MOVED"));
+            let is = if report.paused { "is paused" } else { "runs" };
+            let mut out = format!("{}   {who} {is} at {target}\n", style.good("MOVED"));
             out += &untidy(report.untidy.as_ref(), style);
             out += &costs(report, style);
             out + if report.rehearsed { "\nSimulated: nothing left this host.\n" } else { "" }
@@ -26,7 +27,7 @@ pub fn migrate(report: &Report, style: Style) -> String {
         Fate::Refused => refused(report, style),
         Fate::Stayed(why) => {
             let mut out =
-                format!("{}  {who} runs here; it did not move\n", style.warning("STAYED"));
+                format!("{}  {who} stays here; it did not move\n", style.warning("STAYED"));
             out += &because(why, style);
             out += &untidy(report.untidy.as_ref(), style);
             out + &said(report, style)
@@ -42,6 +43,12 @@ pub fn migrate(report: &Report, style: Style) -> String {
                 report.domain.id
             );
             out + &hang(&todo) + &said(report, style)
+        }
+        Fate::Gone(why, how) => {
+            let mut out = format!("{}    {who} has ended; it did not move\n", style.bad("GONE"));
+            out += &because(how, style);
+            out += &because(why, style);
+            out + &said(report, style)
         }
         Fate::Undefined(why) => undefined(report, why, style),
     }
@@ -71,10 +78,15 @@ fn undefined(report: &Report, why: &Error, style: Style) -> String {
              It is suspended here, as {away}.",
             name(domain)
         ),
-        format!("1. At {target}: `xl list` shows whether `{}` runs there.", domain.name),
+        format!(
+            "1. At {target}: `xl list` shows `{0}` if it runs there, and `{0}--incoming` if it \
+             never did.",
+            domain.name
+        ),
         format!("2. If it does: `xl destroy {away}` here."),
         format!(
-            "3. Only if it does not, and is destroyed there: `xenmig recover --resume {}` here.",
+            "3. Only if it does not, and what is left of it there is destroyed: `xenmig recover \
+             --resume {}` here.",
             domain.id
         ),
         "Two running copies of it would destroy its disks.".to_owned(),
@@ -130,13 +142,14 @@ fn costs(report: &Report, style: Style) -> String {
         out += &field("Sent", &format!("{}{expected}", Bytes(bytes)), style);
     }
     out += &field("Budget", &kept(report, style), style);
-    out += &match costs.why_stopped {
-        Some(why) => field("Suspended", reason_to_stop(why), style),
-        None if report.to_be_steered => {
+    out += &match (&report.stock_because, costs.why_stopped) {
+        (Some(why), _) => field("Policy", &style.warning(&format!("Xen's own: {why}")), style),
+        (None, Some(why)) => field("Suspended", reason_to_stop(why), style),
+        (None, None) if report.to_be_steered => {
             let what = "Xen's own: the save was to be steered, but its hook said nothing";
             field("Policy", &style.warning(what), style)
         }
-        None => field("Policy", "Xen's own: nobody steered the save", style),
+        (None, None) => field("Policy", "Xen's own: nobody steered the save", style),
     };
     if !costs.rounds.is_empty() {
         out.push('\n');

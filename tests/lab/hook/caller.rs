@@ -36,7 +36,6 @@ fn a_caller_gives_settings_hears_of_the_save_and_may_end_it() {
         costs: Costs::default(),
         finish_spread_s: 0.0,
         steady: None,
-        cpu_percent: None,
         telemetry: Some(EVENTS.into()),
     };
     let settings = serde_json::to_string(&settings).unwrap();

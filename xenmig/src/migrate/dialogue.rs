@@ -10,7 +10,7 @@
 //! | target | report and one byte | 0: it runs; otherwise it could not be started |
 //! | target | permission | after such a failure: the source may have it back |
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use crate::error::{Error, Kind, Result};
 
@@ -73,9 +73,14 @@ impl<R: Read, W: Write> Dialogue<R, W> {
         self.expect(READY, "that it has received the domain")
     }
 
-    /// Lets the target run the guest. Even if this fails, it may have heard it.
-    pub(super) fn permit(&mut self) -> Result<()> {
-        self.send(PERMISSION, "the permission to go")
+    /// Lets the target run the guest. `false` when it cannot have heard it: a pipe takes so few
+    /// bytes as a whole, and none when its reader has gone. After an error it may have.
+    pub(super) fn permit(&mut self) -> Result<bool> {
+        match self.to.write_all(PERMISSION).and_then(|()| self.to.flush()) {
+            Ok(()) => Ok(true),
+            Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(cause) => Err(unsent("the permission to go", cause)),
+        }
     }
 
     /// Waits for what became of it.
@@ -104,17 +109,19 @@ impl<R: Read, W: Write> Dialogue<R, W> {
 
     fn send(&mut self, bytes: &[u8], what: &str) -> Result<()> {
         let sent = self.to.write_all(bytes).and_then(|()| self.to.flush());
-        sent.map_err(|cause| {
-            Error::new(Kind::Io, format!("cannot send {what} to the target")).because(cause)
-        })
+        sent.map_err(|cause| unsent(what, cause))
     }
 }
 
-fn unheard(what: &str, cause: std::io::Error) -> Error {
+fn unsent(what: &str, cause: io::Error) -> Error {
+    Error::new(Kind::Io, format!("cannot send {what} to the target")).because(cause)
+}
+
+fn unheard(what: &str, cause: io::Error) -> Error {
     let error = Error::new(Kind::Io, format!("the target did not say {what}"));
     match cause.kind() {
         // Says nothing that the sentence does not.
-        std::io::ErrorKind::UnexpectedEof => error,
+        io::ErrorKind::UnexpectedEof => error,
         _ => error.because(cause),
     }
 }
@@ -136,8 +143,8 @@ fn header(configuration: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn told(words: &[&[u8]]) -> Dialogue<std::io::Cursor<Vec<u8>>, Vec<u8>> {
-        Dialogue::new(std::io::Cursor::new(words.concat()), Vec::new())
+    fn told(words: &[&[u8]]) -> Dialogue<io::Cursor<Vec<u8>>, Vec<u8>> {
+        Dialogue::new(io::Cursor::new(words.concat()), Vec::new())
     }
 
     #[test]
@@ -156,7 +163,7 @@ mod tests {
         talk.greet().unwrap();
         talk.announce(b"{}").unwrap();
         talk.ready().unwrap();
-        talk.permit().unwrap();
+        assert!(talk.permit().unwrap());
         assert_eq!(talk.answer().unwrap(), Answer::Runs);
         assert!(talk.stream().ends_with(PERMISSION));
     }

@@ -14,8 +14,10 @@ pub struct Document<'a> {
     schema: &'static str,
     domain: DomainPart<'a>,
     target: &'a str,
-    /// `moved`, `refused`, `stayed`, `stuck` or `undefined`.
+    /// `moved`, `refused`, `stayed`, `stuck`, `gone` or `undefined`.
     outcome: &'static str,
+    /// It is paused at the target.
+    paused: bool,
     /// In the model only.
     rehearsed: bool,
     /// Why it did not move.
@@ -26,6 +28,7 @@ pub struct Document<'a> {
     reasons: Vec<&'static str>,
     to_be_steered: bool,
     steered: bool,
+    stock_because: Option<&'a str>,
     stopped_because: Option<Why>,
     budget: BudgetPart,
     budget_kept: Option<bool>,
@@ -79,6 +82,7 @@ impl<'a> Document<'a> {
             Fate::Refused => ("refused", None),
             Fate::Stayed(why) => ("stayed", Some(why.to_string())),
             Fate::Stuck(why, stuck) => ("stuck", Some(format!("{why}; then {stuck}"))),
+            Fate::Gone(why, how) => ("gone", Some(format!("{how}: {why}"))),
             Fate::Undefined(why) => ("undefined", Some(why.to_string())),
         };
         let predicted = gate.prediction.as_ref().map(|prediction| Predicted {
@@ -98,6 +102,7 @@ impl<'a> Document<'a> {
             },
             target: &report.target,
             outcome,
+            paused: report.paused,
             rehearsed: report.rehearsed,
             why,
             untidy: report.untidy.as_ref().map(ToString::to_string),
@@ -105,6 +110,7 @@ impl<'a> Document<'a> {
             reasons: gate.judgement.reasons.iter().map(|reason| reason.code).collect(),
             to_be_steered: report.to_be_steered,
             steered: report.steered,
+            stock_because: report.stock_because.as_deref(),
             stopped_because: costs.why_stopped,
             budget: BudgetPart {
                 downtime_s: gate.budget.downtime.map(|limit| limit.as_secs_f64()),

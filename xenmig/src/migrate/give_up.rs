@@ -2,10 +2,12 @@
 //!
 //! The hook is asked, for it ends the save in good order. Then libxl's save helper, which lets its
 //! next write fail and puts the guest's state right on its way out. Then the line is cut, under
-//! which the helper may die without doing so; [`Source::settle`] does it then.
+//! which the helper may die without doing so; [`Source::settle`] does it then. A target that has
+//! everything is let speak first, for it cleans up only when nobody cuts it short.
 
 use std::time::{Duration, Instant};
 
+use super::event::Stage;
 use super::source::Source;
 use super::steer::Steered;
 use super::transport::Carrier;
@@ -36,15 +38,20 @@ impl GivenUp {
         Self { why, since, asked: false, interrupted: None, cut: None, killed: false }
     }
 
-    /// Does what is due now. `save` is the save that runs, if one does, with its hook.
+    /// Does what is due now in this stage, to the save and its hook, if there is one.
     pub(super) fn press(
         &mut self,
-        save: Option<(&dyn Source, Option<&Steered<'_>>)>,
+        stage: Stage,
+        source: &dyn Source,
+        steered: Option<&Steered<'_>>,
         carrier: &Carrier,
     ) {
-        if let Some((source, steered)) = save
-            && self.end_save(source, steered)
-        {
+        let waits = match stage {
+            Stage::Sending | Stage::Suspended => self.end_save(source, steered),
+            Stage::Waiting => self.since.elapsed() < GRACE,
+            _ => false,
+        };
+        if waits {
             return;
         }
         match self.cut {

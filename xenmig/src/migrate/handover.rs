@@ -5,13 +5,16 @@
 //! there. From the moment the sending of the permission begins only the target knows who has it.
 
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::dialogue::{Answer, Dialogue};
 use super::event::Stage;
-use super::source::{Progress, Source, suspends};
+use super::source::{Progress, Source, after_save};
 use crate::error::{Error, Kind, Result};
+use crate::host::RunState;
 
 /// Where the guest is in the end.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(super) enum Ended {
     /// It is at the source, safe and suspended: it could not be resumed. Why it did not move, and
     /// why it does not run.
     Stuck(Error, Error),
+    /// It did not move, and ended meanwhile: why it did not move, and how it ended.
+    Gone(Error, Error),
     /// The target may run it, or not.
     Undefined(Error),
 }
@@ -99,12 +104,19 @@ impl Handover<'_> {
             return self.back(why, away);
         }
         tell(Stage::HandedOver);
-        let answer = talk.permit().and_then(|()| talk.answer());
-        if matches!(answer, Ok(Answer::Runs)) {
-            tell(Stage::Arrived);
+        match talk.permit() {
+            Ok(true) => {}
+            Ok(false) => {
+                let what = "the line to the target broke before it had permission to run the guest";
+                return self.back(self.left_there(Error::new(Kind::Io, what)), away);
+            }
+            Err(why) => return Ended::Undefined(why),
         }
-        match answer {
-            Ok(Answer::Runs) => Ended::Moved(self.leave()),
+        match talk.answer() {
+            Ok(Answer::Runs) => {
+                tell(Stage::Arrived);
+                Ended::Moved(self.leave())
+            }
             Ok(Answer::Failed(code)) => {
                 if let Err(why) = talk.returned() {
                     return Ended::Undefined(why);
@@ -135,9 +147,16 @@ impl Handover<'_> {
         }
         self.source.note(Progress::Saving)?;
         tell(Stage::Sending);
-        self.source.save(talk.stream().as_fd(), self.debug)?;
+        self.source.save(talk.stream().as_fd(), self.debug).map_err(|cause| {
+            if !is_cut(talk.stream().as_fd()) {
+                return cause;
+            }
+            log::debug!("{cause}");
+            let what = "the line to the target broke while the guest was being sent";
+            self.left_there(Error::new(Kind::Io, what))
+        })?;
         tell(Stage::Waiting);
-        talk.ready()?;
+        talk.ready().map_err(|why| self.left_there(why))?;
         if !self.name.is_empty() {
             self.source.rename(self.name, &away_name(self.name))?;
             *away = true;
@@ -179,36 +198,86 @@ impl Handover<'_> {
         }
         let renamed =
             if away { self.source.rename(&away_name(self.name), self.name) } else { Ok(()) };
-        let resumed = suspends(|| self.source.state()).and_then(|suspended| {
-            if suspended { self.source.resume().map(|()| None) } else { Ok(self.may_suspend()) }
-        });
-        match resumed {
-            Ok(may_suspend) => Ended::Stayed(why, self.tidy(renamed, may_suspend)),
-            Err(stuck) => Ended::Stuck(why, stuck),
-        }
+        let mut untidy: Vec<_> = renamed.err().into_iter().collect();
+        let may_suspend = match after_save(|| self.source.state()) {
+            Ok(RunState::Suspended) => match self.source.resume() {
+                Ok(()) => None,
+                Err(stuck) => return Ended::Stuck(why, stuck),
+            },
+            Ok(RunState::Running) => self.may_suspend(),
+            Ok(RunState::Paused) => {
+                untidy.insert(0, paused());
+                self.may_suspend()
+            }
+            Ok(RunState::Crashed) => return self.gone(why, "it crashed meanwhile"),
+            Ok(RunState::Shutdown) => return self.gone(why, "it shut down meanwhile"),
+            Ok(RunState::Dying) => return self.gone(why, DESTROYED),
+            Err(error) if error.kind() == Kind::NoSuchDomain => return self.gone(why, DESTROYED),
+            Err(stuck) => return Ended::Stuck(why, stuck),
+        };
+        Ended::Stayed(why, self.tidy(may_suspend, untidy))
     }
 
-    /// What it means for a guest that runs that it was asked to suspend; `None` when it was not.
+    /// The guest ended by itself, or somebody ended it. What it may have left is put right, if it is
+    /// still there.
+    fn gone(&self, why: Error, how: &str) -> Ended {
+        if let Err(error) = self.source.settle() {
+            log::debug!("{error}");
+        }
+        self.source.forget();
+        let how = Error::new(Kind::NoSuchDomain, how).hint(
+            "nothing of it runs at the target; `xl list` shows whether it was started again here",
+        );
+        Ended::Gone(why, how)
+    }
+
+    /// What a receiver leaves that ends before it could clean up, as its reader may find it.
+    fn left_there(&self, why: Error) -> Error {
+        if self.name.is_empty() || why.advice().is_some() {
+            return why;
+        }
+        let name = self.name;
+        why.hint(format!(
+            "what the target said may tell more; if `xl list` there shows `{name}--incoming`, which \
+             never ran, `xl destroy {name}--incoming` there"
+        ))
+    }
+
+    /// What it means for a guest that lives on that it was asked to suspend; `None` when it was not.
     fn may_suspend(&self) -> Option<Error> {
         let asked = self.suspending.load(Ordering::SeqCst) || self.source.asked_to_suspend();
         asked.then(|| {
-            let what = "the guest runs, but was asked to suspend and may still do so";
+            let what = "the guest was asked to suspend and may still do so";
             Error::new(Kind::Busy, what).hint("should it suspend, `xenmig recover` resumes it")
         })
     }
 
     /// Puts right what the save left. Gives what weighs most of what could not be done.
-    fn tidy(&self, renamed: Result<()>, may_suspend: Option<Error>) -> Option<Error> {
+    fn tidy(&self, may_suspend: Option<Error>, others: Vec<Error>) -> Option<Error> {
         let settled = self.source.settle();
         let recoverable = settled.as_ref().is_err_and(|error| error.kind() != Kind::Unguarded);
         if may_suspend.is_none() && !recoverable {
             self.source.forget();
         }
-        let mut untidy = may_suspend.into_iter().chain(renamed.err()).chain(settled.err());
+        let mut untidy = may_suspend.into_iter().chain(others).chain(settled.err());
         let first = untidy.next();
         untidy.for_each(|error| log::warn!("{error}"));
         first
     }
+}
+
+const DESTROYED: &str = "it was destroyed meanwhile";
+
+fn paused() -> Error {
+    let what = "the guest is paused, which somebody asked for meanwhile";
+    Error::new(Kind::Busy, what).hint("`xl unpause` lets it run")
+}
+
+/// Whether nobody reads any more what is written to this pipe.
+fn is_cut(stream: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut pipe = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+    poll(&mut pipe, Some(&now)).is_ok() && pipe[0].revents().contains(PollFlags::ERR)
 }
 
 fn given_up() -> Error {

@@ -50,9 +50,6 @@ pub struct Settings {
     /// See [`crate::policy::precopy::Known::steady`].
     #[serde(default)]
     pub steady: Option<bool>,
-    /// See [`crate::policy::precopy::Known::cpu_percent`]; `None` is what it could use at most.
-    #[serde(default)]
-    pub cpu_percent: Option<u32>,
     /// Also write the events to this file.
     pub telemetry: Option<PathBuf>,
 }

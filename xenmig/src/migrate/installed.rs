@@ -17,6 +17,9 @@ pub const LIBRARY_VARIABLE: &str = "XENMIG_PRECOPY_LIBRARY";
 /// Environment variable: libxl's own save helper, in place of the one that is found.
 pub const STOCK_VARIABLE: &str = "XENMIG_STOCK_HELPER";
 
+/// Name of the wrapper that preloads the hook into libxl's save helper.
+pub const WRAPPER: &str = "xenmig-save-helper";
+
 /// The parts as this program finds them.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
@@ -34,8 +37,7 @@ impl Parts {
     #[must_use]
     pub fn find(named: Option<PathBuf>) -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
-        let me = std::env::current_exe().ok();
-        let wrapper = me.as_deref().and_then(Path::parent).and_then(wrapper);
+        let wrapper = own_wrapper();
         let library = variable(LIBRARY_VARIABLE)
             .or_else(|| wrapper.as_deref().and_then(Path::parent).and_then(library));
         let not = wrapper.as_deref().unwrap_or(Path::new(""));
@@ -47,7 +49,7 @@ impl Parts {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match self {
-            Self { wrapper: None, .. } => Some("xenmig-save-helper is not installed".to_owned()),
+            Self { wrapper: None, .. } => Some(format!("{WRAPPER} is not installed")),
             Self { library: None, .. } => Some("libxenmig_precopy.so is not installed".to_owned()),
             Self { stock: None, .. } => Some("libxl's own save helper was not found".to_owned()),
             Self { library: Some(library), stock: Some(stock), .. } => misfit(library, stock),
@@ -55,10 +57,17 @@ impl Parts {
     }
 }
 
+/// The wrapper that belongs to the program that runs: beside it, or in `../libexec/xenmig` or
+/// `../lib/xenmig`.
+#[must_use]
+pub fn own_wrapper() -> Option<PathBuf> {
+    wrapper(std::env::current_exe().ok()?.parent()?)
+}
+
 /// The wrapper that belongs to the program in the folder `bin`.
 #[must_use]
 pub fn wrapper(bin: &Path) -> Option<PathBuf> {
-    beside(bin, "xenmig-save-helper", &["", "../libexec/xenmig", "../lib/xenmig"])
+    beside(bin, WRAPPER, &["", "../libexec/xenmig", "../lib/xenmig"])
 }
 
 /// The library that belongs to the wrapper in the folder `bin`.

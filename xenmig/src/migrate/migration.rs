@@ -89,7 +89,8 @@ impl<'a> Migration<'a> {
         self
     }
 
-    /// Keeps the outcome, so that later predictions learn from it.
+    /// Keeps the outcome, so that later predictions learn from it. Of a save that was not steered
+    /// nothing is kept: only the hook sees its rounds, which are what is learnt from.
     #[must_use]
     pub const fn remembered(mut self, store: &'a OutcomeStore) -> Self {
         self.store = Some(store);
@@ -170,20 +171,11 @@ impl<'a> Migration<'a> {
 
     /// What the hook is told, with what `sample` showed of the guest.
     pub(super) fn hook_settings(&self, sample: Option<&Sample>) -> HookSettings {
-        let settings = self.options.settings;
-        let learnt = self.options.calibration.map(|calibration| calibration.costs);
-        let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
+        let options = &self.options;
         HookSettings {
-            downtime_s: seconds(settings.budget.downtime),
-            total_s: seconds(settings.budget.total),
-            bytes: settings.budget.bytes.map(|bytes| bytes.0),
-            steering: settings.steering,
-            bandwidth_bytes_per_s: self.options.link_bandwidth().map(|(rate, _)| rate.get()),
-            costs: settings.costs.over(learnt.unwrap_or_default()),
-            finish_spread_s: self.options.finish_spread().as_secs_f64(),
+            bandwidth_bytes_per_s: options.link_bandwidth().map(|(rate, _)| rate.get()),
             steady: sample.and_then(Sample::is_steady),
-            cpu_percent: None,
-            telemetry: None,
+            ..HookSettings::new(options.settings, options.calibration)
         }
     }
 

@@ -41,8 +41,8 @@ pub use event::{Event, Stage};
 pub(crate) use handover::{away_name, original_name};
 pub use migration::{Migration, forcible};
 pub use report::{Fate, Report};
-pub(crate) use source::suspends;
+pub(crate) use source::after_save;
 pub use source::{Progress, Source};
-pub use steer::{Hook, WRAPPER};
+pub use steer::Hook;
 
 pub use transport::{Receiver, Transport};

@@ -13,7 +13,7 @@ use crate::policy::Budget;
 /// Where the guest is now.
 #[derive(Debug)]
 pub enum Fate {
-    /// It runs at the target.
+    /// It runs at the target; [`Report::paused`] says whether it is paused there.
     Moved,
     /// The gate refused; nothing was touched.
     Refused,
@@ -22,6 +22,8 @@ pub enum Fate {
     /// It did not move, is suspended at the source and could not be resumed: why it did not move,
     /// why it does not run. The target may not run it.
     Stuck(Error, Error),
+    /// It did not move, and ended meanwhile: why it did not move, and how it ended.
+    Gone(Error, Error),
     /// The line broke after the target had been given permission: it may run there, or not. It is
     /// suspended at the source.
     Undefined(Error),
@@ -38,12 +40,16 @@ pub struct Report {
     pub gate: check::Report,
     /// Where the guest is now.
     pub fate: Fate,
+    /// The target was told to leave it paused.
+    pub paused: bool,
     /// It took place in the model only: nothing left.
     pub rehearsed: bool,
     /// The save was to be steered.
     pub to_be_steered: bool,
     /// The hook steered it. Otherwise Xen's stock policy decided.
     pub steered: bool,
+    /// Why the hook left the save to Xen's stock policy; `None` when it did not, or said nothing.
+    pub stock_because: Option<String>,
     /// What it took.
     pub costs: Costs,
     /// What could not be tidied up at the source, if anything.
@@ -62,9 +68,11 @@ impl Report {
             target: target.to_owned(),
             gate,
             fate: Fate::Refused,
+            paused: false,
             rehearsed: false,
             to_be_steered: false,
             steered: false,
+            stock_because: None,
             costs: Costs::default(),
             untidy: None,
             remembered: false,
@@ -77,16 +85,17 @@ impl Report {
             Ended::Moved(untidy) => (Fate::Moved, untidy),
             Ended::Stayed(why, untidy) => (Fate::Stayed(why), untidy),
             Ended::Stuck(why, stuck) => (Fate::Stuck(why, stuck), None),
+            Ended::Gone(why, how) => (Fate::Gone(why, how), None),
             Ended::Undefined(why) => (Fate::Undefined(why), None),
         };
         self
     }
 
-    /// Whether each limit of the budget was kept; `None` when the guest did not move, or when a
-    /// limit is held against something that was not seen.
+    /// Whether each limit of the budget was kept; `None` when the guest did not move, is paused at
+    /// the target, or when a limit is held against something that was not seen.
     #[must_use]
     pub fn kept(&self) -> Option<bool> {
-        if !matches!(self.fate, Fate::Moved) {
+        if !matches!(self.fate, Fate::Moved) || self.paused {
             return None;
         }
         let Budget { downtime, total, bytes } = self.gate.budget;

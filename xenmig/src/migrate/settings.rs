@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::hook::Settings;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result};
 use crate::history::{Calibration, OutcomeStore, calibrate};
-use crate::model::{Costs, Guest};
+use crate::model::Guest;
 use crate::policy::Budget;
 use crate::policy::precopy::{Controller, Known, OnMiss};
 use crate::units::{Bytes, BytesPerSecond, parse_duration};
@@ -106,6 +106,26 @@ pub fn learn(config: &Config, target: Option<&str>) -> Option<Calibration> {
 }
 
 impl Settings {
+    /// What is configured, or else what was learnt.
+    #[must_use]
+    pub fn new(configured: &config::Settings, learnt: Option<&Calibration>) -> Self {
+        let config::Settings { budget, steering, bandwidth, costs, .. } = configured;
+        let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
+        let bandwidth = bandwidth.or(learnt.map(|learnt| learnt.bandwidth));
+        let spread = learnt.map_or(Duration::ZERO, |learnt| learnt.finish_spread);
+        Self {
+            downtime_s: seconds(budget.downtime),
+            total_s: seconds(budget.total),
+            bytes: budget.bytes.map(|bytes| bytes.0),
+            steering: *steering,
+            bandwidth_bytes_per_s: bandwidth.map(BytesPerSecond::get),
+            costs: costs.over(learnt.map(|learnt| learnt.costs).unwrap_or_default()),
+            finish_spread_s: spread.as_secs_f64(),
+            steady: None,
+            telemetry: None,
+        }
+    }
+
     /// What holds for the domain called `domain`: `overrides`, or else the configuration, or else
     /// what was learnt.
     #[must_use]
@@ -115,25 +135,13 @@ impl Settings {
         learnt: Option<&Calibration>,
         overrides: Overrides,
     ) -> Self {
-        let configured = config.settings(domain, None);
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-        let budget = configured.budget;
-        let mut steering = configured.steering;
+        let mut configured = config.settings(domain, None);
+        let (budget, steering) = (&mut configured.budget, &mut configured.steering);
+        budget.downtime = overrides.downtime.unwrap_or(budget.downtime);
+        budget.total = overrides.total.unwrap_or(budget.total);
+        budget.bytes = overrides.bytes.unwrap_or(budget.bytes);
         steering.on_miss = overrides.on_miss.unwrap_or(steering.on_miss);
-        let bandwidth = configured.bandwidth.or(learnt.map(|learnt| learnt.bandwidth));
-        let costs = learnt.map_or_else(Costs::default, |learnt| learnt.costs);
-        Self {
-            downtime_s: seconds(overrides.downtime.unwrap_or(budget.downtime)),
-            total_s: seconds(overrides.total.unwrap_or(budget.total)),
-            bytes: overrides.bytes.unwrap_or(budget.bytes).map(|bytes| bytes.0),
-            steering,
-            bandwidth_bytes_per_s: bandwidth.map(BytesPerSecond::get),
-            costs: configured.costs.over(costs),
-            finish_spread_s: learnt.map_or(0.0, |learnt| learnt.finish_spread.as_secs_f64()),
-            steady: None,
-            cpu_percent: None,
-            telemetry: overrides.telemetry,
-        }
+        Self { telemetry: overrides.telemetry, ..Self::new(&configured, learnt) }
     }
 
     /// The controller that keeps them for `guest`, which could use at most `cpu_percent` of a
@@ -168,7 +176,7 @@ impl Settings {
             costs: self.costs,
             holds_back: holds_back && self.steering.hold_back,
             steady: self.steady,
-            cpu_percent: self.cpu_percent.unwrap_or(cpu_percent).min(cpu_percent),
+            cpu_percent,
             finish_spread: time("finish_spread_s", self.finish_spread_s)?,
         };
         Ok(Controller::new(budget, self.steering, known))
@@ -180,6 +188,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::model::Costs;
     use crate::units::Pages;
 
     fn read(set: &[(&str, &str)]) -> Result<Overrides> {

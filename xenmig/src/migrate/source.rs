@@ -84,19 +84,19 @@ pub trait Source: Sync {
     fn forget(&self);
 }
 
-/// Whether a domain is suspended, or is about to be: it may have been asked just before its save
-/// ended. `state` looks.
+/// What a domain does once its save has ended: it may have been asked to suspend just before that, so
+/// one that runs is watched for a moment. `look` looks.
 ///
 /// # Errors
-/// As `state`.
-pub(crate) fn suspends(state: impl Fn() -> Result<RunState>) -> Result<bool> {
+/// As `look`.
+pub(crate) fn after_save(look: impl Fn() -> Result<RunState>) -> Result<RunState> {
     const LOOKS: u32 = 10;
     const BETWEEN: Duration = Duration::from_millis(50);
-    for _ in 0..LOOKS {
-        if state()? == RunState::Suspended {
-            return Ok(true);
+    for _ in 1..LOOKS {
+        match look()? {
+            RunState::Running | RunState::Paused => std::thread::sleep(BETWEEN),
+            ended => return Ok(ended),
         }
-        std::thread::sleep(BETWEEN);
     }
-    Ok(false)
+    look()
 }

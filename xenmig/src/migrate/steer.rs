@@ -17,9 +17,6 @@ use crate::error::{Error, Kind, Result};
 use crate::host::DomId;
 use crate::xen;
 
-/// Name of the wrapper that preloads the hook into libxl's save helper.
-pub const WRAPPER: &str = "xenmig-save-helper";
-
 /// The steering of saves, set up for this process.
 #[derive(Debug)]
 pub struct Hook {
@@ -79,16 +76,6 @@ impl Hook {
         let saves = Arc::clone(&expected);
         thread::spawn(move || accept(listener.incoming(), &saves));
         Self { path, expected }
-    }
-
-    /// The wrapper beside the running program, or in `../libexec/xenmig` or `../lib/xenmig` of it.
-    #[must_use]
-    pub fn find_wrapper() -> Option<PathBuf> {
-        let program = std::env::current_exe().ok()?;
-        let folder = program.parent()?;
-        let folders =
-            [folder.to_owned(), folder.join("../libexec/xenmig"), folder.join("../lib/xenmig")];
-        folders.into_iter().map(|folder| folder.join(WRAPPER)).find(|path| path.is_file())
     }
 
     /// Steers the next save of `id` by `settings`; what its hook says goes to `to`.

@@ -2,6 +2,8 @@
 //! user's wish to stop, and cuts the line to a target that says nothing.
 
 use std::collections::VecDeque;
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +55,7 @@ pub(super) struct Supervisor<'a> {
     /// The hook said that the save asks the guest to suspend.
     suspending: Arc<AtomicBool>,
     steered: bool,
+    stock_because: Option<String>,
     save_ended: bool,
     said: VecDeque<String>,
 }
@@ -76,6 +79,7 @@ impl<'a> Supervisor<'a> {
             given_up: None,
             suspending: Arc::default(),
             steered: false,
+            stock_because: None,
             save_ended: false,
             said: VecDeque::new(),
         }
@@ -90,6 +94,9 @@ impl<'a> Supervisor<'a> {
             let _ = lines.send(Heard::Line(line));
         })?;
         let (from, into) = carrier.ends()?;
+        // Open until the transport has ended: a receiver that cannot say that it failed would not
+        // clean up.
+        let from = File::from(OwnedFd::from(from));
         let (said, hooks) = channel();
         let (id, settings) =
             (self.migration.domain.id, self.migration.hook_settings(report.gate.sample.as_ref()));
@@ -100,7 +107,7 @@ impl<'a> Supervisor<'a> {
         let handover =
             Handover { source: self.source, name, debug, point: &point, suspending: &suspending };
         let ended = thread::scope(|scope| {
-            let handover = &handover;
+            let (handover, from) = (&handover, &from);
             let worker = scope.spawn(move || {
                 let tell = |stage| drop(to.send(Heard::Stage(stage, now_s())));
                 let run = || handover.run(from, into, &tell);
@@ -127,11 +134,14 @@ impl<'a> Supervisor<'a> {
         let why = self.given_up.map(|given_up| given_up.why);
         let why = why.or_else(|| self.timeline.aborted(report.gate.budget.downtime));
         let mut report = report.ended(match (ended, why) {
-            (Ended::Stayed(_, untidy), Some(why)) => Ended::Stayed(why, untidy),
+            (Ended::Stayed(cause, untidy), Some(why)) => Ended::Stayed(why.or_hint(&cause), untidy),
+            (Ended::Gone(_, how), Some(why)) => Ended::Gone(why, how),
             (ended, _) => ended,
         });
+        report.paused = self.migration.transport.leaves_paused();
         report.to_be_steered = self.migration.hook.is_some();
         report.steered = self.steered;
+        report.stock_because = self.stock_because;
         report.costs = self.timeline.costs();
         report.said = self.said.into();
         report
@@ -166,8 +176,7 @@ impl<'a> Supervisor<'a> {
                 self.give_up_if_need_be(point);
             }
             if let Some(given_up) = &mut self.given_up {
-                let saving = matches!(self.stage.0, Stage::Sending | Stage::Suspended);
-                given_up.press(saving.then_some((self.source, steered)), carrier);
+                given_up.press(self.stage.0, self.source, steered, carrier);
             }
         }
     }
@@ -201,7 +210,10 @@ impl<'a> Supervisor<'a> {
             HookEvent::Suspended { .. } if self.stage.0 == Stage::Sending => {
                 self.stage(Stage::Suspended, now_s());
             }
-            HookEvent::Stock { .. } => self.steered = false,
+            HookEvent::Stock { why, .. } => {
+                self.steered = false;
+                self.stock_because = Some(why);
+            }
             HookEvent::End { .. } => self.save_ended = true,
             _ => {}
         }

@@ -43,6 +43,11 @@ pub struct Receiver {
 }
 
 impl Transport {
+    /// Whether the receiver is told to leave the guest paused.
+    pub(super) fn leaves_paused(&self) -> bool {
+        matches!(self, Self::Shell { receiver: Receiver { pause: true, .. }, .. })
+    }
+
     /// The line that `sh` gets.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::source::put_right;
 use super::store::Store;
 use crate::error::{Error, Kind, Result};
 use crate::host::{DomId, Domain, Recovered, RunState};
-use crate::migrate::{Progress, away_name, original_name, suspends};
+use crate::migrate::{Progress, after_save, away_name, original_name};
 
 /// Does what is safe, and says what is not.
 pub(super) fn recover(
@@ -27,7 +27,7 @@ pub(super) fn recover(
         log_off(guard, id)?;
     }
     let look = || domain::raw(control, id).map(|info| domain::run_state(info.flags));
-    let suspended = suspends(look)?;
+    let suspended = after_save(look)? == RunState::Suspended;
     let (name, away) = (&leaving.name, away_name(&leaving.name));
     let what = match leaving.progress {
         Progress::Permitted if suspended => {
@@ -43,7 +43,7 @@ pub(super) fn recover(
             return Ok(Recovered { domid: id, what, clean: false });
         }
         Progress::Saving if suspended => {
-            go_on(id, name, &away)?;
+            go_on(id, &store.read(&format!("/local/domain/{id}/name")).unwrap_or_default())?;
             "resumed it: a killed xenmig had suspended it, and the target may not run it"
         }
         Progress::Saving if domain::is_asked_to_suspend(store, id) => {
@@ -68,7 +68,7 @@ pub(super) fn release(guard: Option<&SaveGuard>, domain: &Domain, lease: &mut Le
         return Err(Error::new(Kind::Usage, format!("domain {id} is not suspended")));
     }
     log_off(guard, id)?;
-    go_on(id, original_name(&domain.name), &domain.name)?;
+    go_on(id, &domain.name)?;
     lease.clear();
     Ok(())
 }
@@ -84,15 +84,12 @@ fn log_off(guard: Option<&SaveGuard>, id: DomId) -> Result<()> {
     }
 }
 
-fn go_on(id: DomId, name: &str, away: &str) -> Result<()> {
+/// `called` is its name now.
+fn go_on(id: DomId, called: &str) -> Result<()> {
     let light = Light::open()?;
     light.resume(id)?;
-    if name == away {
-        return Ok(());
+    match original_name(called) {
+        name if name == called => Ok(()),
+        name => light.rename(id, called, name),
     }
-    if let Err(error) = light.rename(id, away, name) {
-        // It was killed before it changed the name.
-        log::debug!("{error}");
-    }
-    Ok(())
 }

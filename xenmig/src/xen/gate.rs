@@ -37,11 +37,13 @@ pub(super) fn check_light(returned: i32, attempt: Attempt) -> Result<()> {
     if returned >= 0 {
         return Ok(());
     }
-    let kind = match returned {
-        xen_sys::ERROR_DOMAIN_NOTFOUND => Kind::NoSuchDomain,
-        _ => Kind::Internal,
+    let (kind, why) = match returned {
+        xen_sys::ERROR_DOMAIN_NOTFOUND => (Kind::NoSuchDomain, "it has gone"),
+        xen_sys::ERROR_GUEST_TIMEDOUT => (Kind::Internal, "it did not answer in time"),
+        _ => (Kind::Internal, "libxl says more on stderr"),
     };
-    Err(Error::new(kind, format!("{}: libxl error {returned}", attempt.sentence())))
+    let error = Error::new(kind, attempt.sentence());
+    Err(error.because(format!("libxl error {returned}, {why}")))
 }
 
 impl Attempt {

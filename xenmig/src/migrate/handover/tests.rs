@@ -23,6 +23,8 @@ struct Guest {
     suspends_at: Mutex<Option<u32>>,
     asked: bool,
     unguarded: bool,
+    /// What becomes of the guest while it is saved, in place of [`RunState::Suspended`].
+    becomes: Option<RunState>,
 }
 
 /// A hook that has said nothing.
@@ -40,6 +42,7 @@ impl Guest {
             suspends_at: Mutex::default(),
             asked: false,
             unguarded: false,
+            becomes: None,
         }
     }
 
@@ -71,7 +74,7 @@ impl Source for Guest {
 
     fn save(&self, _stream: BorrowedFd<'_>, _debug: bool) -> Result<()> {
         self.does("save early")?;
-        *self.state.lock().unwrap() = RunState::Suspended;
+        *self.state.lock().unwrap() = self.becomes.unwrap_or(RunState::Suspended);
         self.does("save late")
     }
 
@@ -234,12 +237,12 @@ fn after_the_permission_a_broken_line_undoes_nothing() {
     }
 }
 
-/// Takes so many writes.
-struct Breaking(File, usize);
+/// Takes so many writes, and then fails like this.
+struct Breaking(File, usize, std::io::ErrorKind);
 
 impl Write for Breaking {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.1 = self.1.checked_sub(1).ok_or(std::io::ErrorKind::BrokenPipe)?;
+        self.1 = self.1.checked_sub(1).ok_or(self.2)?;
         self.0.write(bytes)
     }
 
@@ -255,15 +258,85 @@ impl AsFd for Breaking {
 }
 
 #[test]
-fn a_permission_that_cannot_be_sent_may_have_been_heard() {
-    let (point, guest) = (Point::default(), Guest::failing("nothing"));
+fn a_permission_that_cannot_be_sent_may_have_been_heard_but_not_over_a_broken_pipe() {
+    let permit = |fault| {
+        let (point, guest) = (Point::default(), Guest::failing("nothing"));
+        let handover = Handover {
+            source: &guest,
+            name: "g",
+            debug: false,
+            point: &point,
+            suspending: &SILENT,
+        };
+        let from = Cursor::new([BANNER, READY].concat().into_bytes());
+        let to = Breaking(tempfile::tempfile().unwrap(), 1, fault);
+        let ended = handover.run(from, to, &|_| {});
+        assert!(!guest.did("destroy"));
+        (guest, ended)
+    };
+    let (guest, ended) = permit(std::io::ErrorKind::TimedOut);
+    assert!(matches!(ended, Ended::Undefined(_)), "{ended:?}");
+    assert!(!guest.did("resume"));
+
+    let (guest, ended) = permit(std::io::ErrorKind::BrokenPipe);
+    assert!(matches!(ended, Ended::Stayed(_, None)), "{ended:?}");
+    assert!(guest.did("resume") && guest.did("forget"));
+    guest.is_unharmed();
+}
+
+#[test]
+fn a_line_that_breaks_in_the_save_is_the_reason() {
+    let (guest, point) = (Guest::failing("save early"), Point::default());
     let handover =
         Handover { source: &guest, name: "g", debug: false, point: &point, suspending: &SILENT };
-    let from = Cursor::new([BANNER, READY].concat().into_bytes());
-    let to = Breaking(tempfile::tempfile().unwrap(), 1);
-    let ended = handover.run(from, to, &|_| {});
-    assert!(matches!(ended, Ended::Undefined(_)), "{ended:?}");
-    assert!(!guest.did("resume") && !guest.did("destroy"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    let to = Sent(writer, Some(reader));
+    let Ended::Stayed(why, None) = handover.run(Cursor::new(BANNER), to, &|_| {}) else { panic!() };
+    assert!(why.to_string().contains("line to the target broke"), "{why}");
+    assert!(why.advice().unwrap().contains("`xl destroy g--incoming`"), "{why:?}");
+}
+
+/// A pipe whose reader goes away after the first write.
+struct Sent(std::io::PipeWriter, Option<std::io::PipeReader>);
+
+impl Write for Sent {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.0.write(bytes);
+        self.1 = None;
+        written
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Sent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[test]
+fn a_guest_that_ends_meanwhile_is_gone_and_one_that_is_paused_is_not() {
+    let ends = |state| {
+        let guest = Guest { becomes: Some(state), ..Guest::failing("save late") };
+        let (ended, _) = hand_over(&guest, &Point::default(), &[BANNER], true);
+        assert!(guest.did("settle") && guest.did("forget"), "{:?}", guest.done);
+        assert!(!guest.did("resume") && !guest.did("destroy"), "{:?}", guest.done);
+        ended
+    };
+    for (state, how) in [
+        (RunState::Crashed, "crashed"),
+        (RunState::Shutdown, "shut down"),
+        (RunState::Dying, "destroyed"),
+    ] {
+        let Ended::Gone(why, said) = ends(state) else { panic!("{state:?}") };
+        assert!(why.to_string().contains("save late"), "{why}");
+        assert!(said.to_string().contains(how), "{said}");
+    }
+    let Ended::Stayed(_, Some(untidy)) = ends(RunState::Paused) else { panic!() };
+    assert!(untidy.advice().unwrap().contains("xl unpause"), "{untidy}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use std::sync::mpsc::channel;
 
 use super::*;
+use crate::migrate::installed::WRAPPER;
 use crate::model::Costs;
 use crate::policy::precopy::Steering;
 
@@ -14,7 +15,6 @@ fn settings() -> Settings {
         costs: Costs::default(),
         finish_spread_s: 0.0,
         steady: None,
-        cpu_percent: None,
         telemetry: None,
     }
 }

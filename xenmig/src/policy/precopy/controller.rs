@@ -280,7 +280,9 @@ impl Controller {
     /// A round that costs next to nothing is sent although the budget is kept already.
     fn is_worth_a_round(&self, stats: &PrecopyStats) -> bool {
         let pending = stats.pending;
-        if self.polish_bytes + self.bytes(pending) > CHEAP * self.sent_bytes {
+        let enough = self.polish_bytes + self.bytes(pending) > CHEAP * self.sent_bytes;
+        // The last round left no less than an earlier one: neither will this one.
+        if enough || self.stale > 0 {
             return false;
         }
         let growth = self.dirtying;
