@@ -26,6 +26,9 @@ pub mod images;
 pub mod measure;
 
 #[cfg(feature = "host")]
+pub mod meter;
+
+#[cfg(feature = "host")]
 pub use error::{Error, Result};
 #[cfg(feature = "host")]
 pub use guest::Workload;

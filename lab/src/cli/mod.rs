@@ -63,8 +63,9 @@ enum Command {
         /// Its name.
         #[arg(long, default_value = "g1")]
         name: String,
-        /// idle, hot:PAGES,RATE, sweep:PAGES,RATE, burst:PAGES,RATE,BUSY_MS,IDLE_MS
-        /// or cpu:SHARE[,PAGES,RATE]; RATE in pages/s, or max.
+        /// idle, hot:PAGES,RATE, sweep:PAGES,RATE, burst:PAGES,RATE,BUSY_MS,IDLE_MS,
+        /// cpu:SHARE[,PAGES,RATE] or phase:SHARE,PERIOD_MS,WRITES,PAGES[,sweep];
+        /// RATE in pages/s, or max.
         #[arg(long, default_value = "idle")]
         workload: Workload,
         /// MiB.

@@ -8,6 +8,8 @@ pub mod observe;
 pub mod policy;
 mod stats;
 
+pub(crate) use stats::quantile;
+
 use std::path::{Path, PathBuf};
 
 use crate::{Host, Result};
