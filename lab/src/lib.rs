@@ -19,6 +19,8 @@ pub mod stream;
 #[cfg(feature = "host")]
 mod error;
 #[cfg(feature = "host")]
+pub mod experiment;
+#[cfg(feature = "host")]
 pub mod host;
 #[cfg(feature = "host")]
 pub mod images;

@@ -1,6 +1,7 @@
 //! Arguments and what each command does.
 
 mod daemon;
+mod paper;
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -143,6 +144,8 @@ enum Command {
         #[arg(long, default_value = "docs")]
         out: PathBuf,
     },
+    #[command(flatten)]
+    Paper(paper::Command),
     /// What sampling costs a guest, and the program this machine.
     Bench {
         /// Xen version.
@@ -245,6 +248,7 @@ impl Arguments {
                 write(&out.join("policy.md"), &page)?;
                 println!("{line}");
             }
+            Command::Paper(command) => command.run()?,
             Command::Bench { xen, quick, xenmig } => {
                 println!("{}", cost::run(xen, &xenmig, quick, &mut |text| eprintln!("{text}"))?);
             }

@@ -85,9 +85,23 @@ pub fn observe_steered(
     budget: Duration,
     further: &[&str],
 ) -> Result<Steering> {
+    observe_sampled(host, name, rate, budget, &[&["--window", WINDOW], further].concat())
+}
+
+/// [`observe_steered`] with windows of the length that `further` says, or xenmig's own.
+///
+/// # Errors
+/// As [`observe_steered`].
+pub fn observe_sampled(
+    host: &Host,
+    name: &str,
+    rate: u64,
+    budget: Duration,
+    further: &[&str],
+) -> Result<Steering> {
     let (way, budget) = (format!("xenlab-receive {rate}"), format!("{}ms", budget.as_millis()));
     let migrate = ["xenmig", "migrate", name, "localhost", "-s", &way, "--json"];
-    let limits = ["--downtime", &budget, "--window", WINDOW];
+    let limits = ["--downtime", &budget];
     let watched = ["sh", "-c", SCRIPT, "observe", WATCH, TAP, ACCOUNT];
     let output = host.run(watched.iter().chain(&migrate).chain(&limits).chain(further))?;
     let account = host.pull_bytes(ACCOUNT)?;
@@ -141,6 +155,12 @@ impl Observed {
         };
         let (suspended_s, running_s) = (when("suspended", false)?, when("running", true)?);
         Some(Self { wire, suspended_s, running_s, start_s })
+    }
+
+    /// When the save began.
+    #[must_use]
+    pub const fn start_s(&self) -> f64 {
+        self.start_s
     }
 
     /// Start of the save to the guest running at the target.

@@ -6,6 +6,8 @@
 //! a lasting change from a single late datagram and dates it. Offline is the longest time in which
 //! the guest's own clock stood still.
 
+use serde_json::{Value, json};
+
 use super::Arrival;
 use crate::measure::quantile;
 
@@ -97,6 +99,20 @@ impl Phases {
             },
             suspended: Estimate { s: still(&stopped), uncertainty_s: 2.0 * spread },
             lost: lost(arrivals),
+        })
+    }
+
+    /// All of them, for raw figures.
+    pub fn json(&self) -> Value {
+        let estimate = |e: Estimate| json!({ "s": e.s, "uncertainty_s": e.uncertainty_s });
+        json!({
+            "push_begins": self.push_begins.map(estimate),
+            "offline_begins": estimate(self.offline_begins),
+            "offline_ends": estimate(self.offline_ends),
+            "offline": estimate(self.offline),
+            "suspended": estimate(self.suspended),
+            "total": self.total().map(estimate),
+            "lost": self.lost,
         })
     }
 
