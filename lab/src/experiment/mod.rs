@@ -9,6 +9,8 @@ mod plot;
 mod run;
 mod scene;
 mod series;
+#[cfg(test)]
+mod tests;
 mod validation;
 
 use std::collections::VecDeque;
@@ -124,8 +126,9 @@ impl Experiment {
         let mut runs = Vec::new();
         for nth in 0..repeats {
             for &curve in &point.curves {
-                let ended = run::migrate(host, point, curve)?;
-                let run = Run { figure: point.figure, x: point.x, curve, nth, load, ended };
+                let (ended, verdict) = run::migrate(host, point, curve)?;
+                let run =
+                    Run { figure: point.figure, x: point.x, curve, nth, load, verdict, ended };
                 tell(say, &run.line());
                 runs.push(run);
             }

@@ -50,7 +50,8 @@ fn head(version: XenVersion, quick: bool) -> String {
          Its Dom0 has half the speed that the weak one has while nobody else wants the CPU: compare\n  \
          how the curves run, not their heights.\n\
          - **xenmig**: `xenmig migrate --downtime {:.0}s` on the weak host in place of `xl migrate`.\n  \
-         Crosses at the bottom mark where it refused or gave up at least one migration.\n\n\
+         It is told to begin whatever it thinks of it; crosses at the bottom mark where it advised\n  \
+         against at least one migration.\n\n\
          Source and target are the same host, so that all times are on one clock; the link between\n\
          them carries {:.0} Mbit/s. Each point is {repeats} migration{}: the median, with a bar from\n\
          the least to the most. *Total* is the tool stack's time from the start of the save to the\n\
@@ -89,8 +90,8 @@ fn section(page: &mut String, figure: Figure, runs: &[&Run]) {
     }
     let _ = writeln!(
         page,
-        "\n| {} | curve | total | offline | moved | load by Xen, by the guest |\n\
-         | ---: | --- | ---: | ---: | ---: | ---: |",
+        "\n| {} | curve | total | offline | moved | load by Xen, by the guest | xenmig advised against |\n\
+         | ---: | --- | ---: | ---: | ---: | ---: | --- |",
         figure.axis()
     );
     for curve in Curve::ALL {
@@ -107,14 +108,18 @@ fn row(page: &mut String, curve: Curve, place: &Place, runs: &[&Run]) {
     let load = runs.iter().find(|run| run.curve == curve && run.x == place.x).map(|run| run.load);
     let load =
         load.map_or("—".into(), |l| format!("{:.1} %, {:.1} %", l.xen * 1e2, l.guest * 1e2));
+    let advice = match place.warned {
+        0 => String::new(),
+        warned => format!("{warned}: {}", place.reasons.join(", ")),
+    };
     let _ = writeln!(
         page,
-        "| {:.0} | {} | {} | {} | {} of {} | {load} |",
+        "| {:.0} | {} | {} | {} | {} of {} | {load} | {advice} |",
         place.x,
         curve.name(),
         spread(place.total_s),
         spread(place.offline_s),
-        place.runs - place.not_moved,
+        place.moved,
         place.runs,
     );
 }

@@ -29,6 +29,11 @@ const fn label(curve: Curve) -> &'static str {
     }
 }
 
+/// Without a fraction where there is none.
+fn number(value: &f64) -> String {
+    format!("{value:.1}").trim_end_matches(".0").to_owned()
+}
+
 fn failed<E: std::fmt::Display>(cause: E) -> Error {
     Error::Unexpected(format!("drawing: {cause}"))
 }
@@ -40,7 +45,7 @@ pub(super) fn draw(figure: Figure, runs: &[&Run]) -> Result<String> {
         Figure::Fig2 => over_time(&mut text, runs)?,
         _ => against_load(&mut text, figure, runs)?,
     }
-    Ok(text + "\n")
+    Ok(text)
 }
 
 /// Total and offline time side by side.
@@ -77,6 +82,8 @@ fn panel<D: DrawingBackend>(
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .x_desc(figure.axis())
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&number)
         .label_style((FONT, 13))
         .draw()
         .map_err(failed)?;
@@ -96,7 +103,7 @@ fn panel<D: DrawingBackend>(
             .iter()
             .map(|(x, spread)| PathElement::new([(*x, spread.least), (*x, spread.most)], style));
         chart.draw_series(bars).map_err(failed)?;
-        let refused = places.iter().filter(|place| place.not_moved > 0);
+        let refused = places.iter().filter(|place| place.warned > 0);
         let crosses = refused.map(|place| Cross::new((place.x, top * 0.03), 5, style));
         chart.draw_series(crosses).map_err(failed)?;
     }
@@ -132,6 +139,8 @@ fn over_time(text: &mut String, runs: &[&Run]) -> Result<()> {
             .configure_mesh()
             .light_line_style(TRANSPARENT)
             .x_desc("virtual s since the save began")
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&number)
             .y_labels(4)
             .label_style((FONT, 12))
             .draw()

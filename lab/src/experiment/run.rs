@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::plan::{Curve, Figure, Point};
 use crate::measure::RATE;
-use crate::measure::observe::{Observed, Steering, observe, observe_sampled};
+use crate::measure::observe::{Observed, Steering, observe, observe_judged};
 use crate::meter::{Arrival, Listener, Phases, throughput};
 use crate::{Error, Host, Result};
 
@@ -42,10 +42,29 @@ pub(super) struct Moved {
 #[derive(Debug, Clone)]
 pub(super) enum Ended {
     Moved(Box<Moved>),
-    /// Refused by xenmig before it began.
+    /// Refused by xenmig, even though it was told to begin in any case.
     Refused,
     /// Given up by xenmig; the guest is at the source.
     Aborted,
+}
+
+/// What xenmig thought of it before: it was told to begin in any case.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) verdict: String,
+    pub(super) reasons: Vec<String>,
+}
+
+impl Verdict {
+    fn of(report: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+        let reasons = report["reasons"].as_array()?.iter().filter_map(text).collect();
+        Some(Self { verdict: text(&report["verdict"])?, reasons })
+    }
+
+    pub(super) fn go(&self) -> bool {
+        self.verdict == "go"
+    }
 }
 
 /// The load that a guest had before the migration, in shares of a CPU.
@@ -64,19 +83,27 @@ pub(super) struct Run {
     pub(super) curve: Curve,
     pub(super) nth: u32,
     pub(super) load: Load,
+    /// `None` for the stock policy, which asks nobody.
+    pub(super) verdict: Option<Verdict>,
     pub(super) ended: Ended,
 }
 
 /// Migrates the guest of a point once.
-pub(super) fn migrate(host: &Host, point: &Point, curve: Curve) -> Result<Ended> {
+pub(super) fn migrate(
+    host: &Host,
+    point: &Point,
+    curve: Curve,
+) -> Result<(Ended, Option<Verdict>)> {
     let listener = Listener::start(host, PORT)?;
     host.sleep(CALM)?;
-    let steering = match curve {
+    let (steering, report) = match curve {
         Curve::Weak | Curve::Strong => {
             let observed = observe(host, GUEST, RATE)?;
-            Steering::Moved { observed, predicted_downtime_s: None }
+            (Steering::Moved { observed, predicted_downtime_s: None }, Value::Null)
         }
-        Curve::Budget => observe_sampled(host, GUEST, RATE, BUDGET, &["--window", WINDOW])?,
+        Curve::Budget => {
+            observe_judged(host, GUEST, RATE, BUDGET, &["--force", "--window", WINDOW])?
+        }
     };
     host.sleep(CALM)?;
     let arrivals = listener.finish(super::scene::address())?;
@@ -88,7 +115,7 @@ pub(super) fn migrate(host: &Host, point: &Point, curve: Curve) -> Result<Ended>
         Steering::Aborted => Ended::Aborted,
     };
     host.verify(GUEST)?;
-    Ok(ended)
+    Ok((ended, Verdict::of(&report)))
 }
 
 impl Moved {
@@ -150,7 +177,11 @@ impl Run {
                 )
             }
         };
-        format!("{} at {}, {} ({}): {what}", self.figure, self.x, self.curve.name(), self.nth)
+        let verdict = self.verdict.as_ref();
+        let verdict =
+            verdict.map(|v| format!(" {} {:?}", v.verdict, v.reasons)).unwrap_or_default();
+        let (figure, curve, nth) = (self.figure, self.curve.name(), self.nth);
+        format!("{figure} at {}, {curve} ({nth}){verdict}: {what}", self.x)
     }
 
     pub(super) fn raw(&self) -> Value {
@@ -162,6 +193,8 @@ impl Run {
         json!({
             "figure": self.figure.to_string(), "x": self.x, "curve": self.curve.name(),
             "nth": self.nth, "load": { "guest": self.load.guest, "xen": self.load.xen },
+            "verdict": self.verdict.as_ref().map(|v| &v.verdict),
+            "reasons": self.verdict.as_ref().map(|v| &v.reasons),
             "ended": ended, "seen": seen,
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::plan::{Kind, Point};
 use super::run::{GUEST, PORT};
 use crate::guest::{DOM0, Network, Service, Workload};
-use crate::measure::observe::{Steering, observe_sampled};
+use crate::measure::observe::{Steering, observe_judged};
 use crate::measure::{Programs, RATE};
 use crate::{Error, GuestSpec, Host, HostBuilder, Result, XenVersion};
 
@@ -32,7 +32,7 @@ pub(super) fn host(version: XenVersion, programs: &Programs) -> Result<Host> {
             workload.parse().map_err(|cause| Error::Unexpected(format!("{cause}")))?;
         host.guest(&spec(workload, memory_mib, Kind::Weak))?;
         let (long, forced) = (Duration::from_secs(60), ["--force", "--window", "1s"]);
-        match observe_sampled(&host, GUEST, RATE, long, &forced)? {
+        match observe_judged(&host, GUEST, RATE, long, &forced)?.0 {
             Steering::Moved { .. } => {}
             ended => return Err(Error::Unexpected(format!("calibration: {ended:?}"))),
         }

@@ -1,7 +1,7 @@
 //! Medians and spreads of the repetitions, and what they say.
 
 use super::plan::{Curve, Figure};
-use super::run::{Ended, Run};
+use super::run::Run;
 use crate::measure::quantile;
 
 /// A figure of several repetitions.
@@ -26,8 +26,12 @@ pub(super) struct Place {
     pub(super) total_s: Option<Spread>,
     pub(super) offline_s: Option<Spread>,
     pub(super) downtime_s: Option<Spread>,
-    /// Migrations that xenmig refused or gave up.
-    pub(super) not_moved: usize,
+    /// Migrations to the end.
+    pub(super) moved: usize,
+    /// Migrations that xenmig, had it not been told to, would not have begun.
+    pub(super) warned: usize,
+    /// Why, each reason once.
+    pub(super) reasons: Vec<String>,
     pub(super) runs: usize,
 }
 
@@ -42,12 +46,20 @@ pub(super) fn places(runs: &[&Run], curve: Curve) -> Vec<Place> {
         let spread = |what: &dyn Fn(&Run) -> Option<f64>| {
             Spread::of(&here.iter().filter_map(|run| what(run)).collect::<Vec<_>>())
         };
+        let warned = || here.iter().filter_map(|run| run.verdict.as_ref()).filter(|v| !v.go());
         Place {
             x,
             total_s: spread(&|run| Some(run.moved()?.total_s)),
             offline_s: spread(&Run::offline_s),
             downtime_s: spread(&|run| Some(run.moved()?.downtime_s)),
-            not_moved: here.iter().filter(|r| !matches!(r.ended, Ended::Moved(_))).count(),
+            moved: here.iter().filter(|run| run.moved().is_some()).count(),
+            warned: warned().count(),
+            reasons: {
+                let mut reasons: Vec<_> = warned().flat_map(|v| v.reasons.clone()).collect();
+                reasons.sort();
+                reasons.dedup();
+                reasons
+            },
             runs: here.len(),
         }
     };

@@ -85,20 +85,22 @@ pub fn observe_steered(
     budget: Duration,
     further: &[&str],
 ) -> Result<Steering> {
-    observe_sampled(host, name, rate, budget, &[&["--window", WINDOW], further].concat())
+    let further = [&["--window", WINDOW], further].concat();
+    observe_judged(host, name, rate, budget, &further).map(|(steering, _)| steering)
 }
 
-/// [`observe_steered`] with windows of the length that `further` says, or xenmig's own.
+/// [`observe_steered`] with windows of the length that `further` says, or xenmig's own, and
+/// xenmig's own report of it.
 ///
 /// # Errors
 /// As [`observe_steered`].
-pub fn observe_sampled(
+pub fn observe_judged(
     host: &Host,
     name: &str,
     rate: u64,
     budget: Duration,
     further: &[&str],
-) -> Result<Steering> {
+) -> Result<(Steering, serde_json::Value)> {
     let (way, budget) = (format!("xenlab-receive {rate}"), format!("{}ms", budget.as_millis()));
     let migrate = ["xenmig", "migrate", name, "localhost", "-s", &way, "--json"];
     let limits = ["--downtime", &budget];
@@ -110,23 +112,26 @@ pub fn observe_sampled(
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
     let gave_up = lines.iter().any(|line| line["decision"] == "abort");
-    match output.status {
-        Status::Exited(0) => Ok(Steering::Moved {
+    let steering = match output.status {
+        Status::Exited(0) => Steering::Moved {
             observed: Observed::gather(host, name, &output.stdout())?,
             predicted_downtime_s: lines
                 .iter()
                 .rfind(|line| line["decision"] == "stop_and_copy")
                 .and_then(|line| line["expected_downtime_s"].as_f64()),
-        }),
-        Status::Exited(1) => Ok(Steering::Refused),
-        Status::Exited(3) if gave_up => Ok(Steering::Aborted),
-        _ => Err(Error::Unexpected(format!(
-            "xenmig migrate ended with {:?}: {}{}",
-            output.status,
-            String::from_utf8_lossy(&account),
-            output.stderr()
-        ))),
-    }
+        },
+        Status::Exited(1) => Steering::Refused,
+        Status::Exited(3) if gave_up => Steering::Aborted,
+        _ => {
+            return Err(Error::Unexpected(format!(
+                "xenmig migrate ended with {:?}: {}{}",
+                output.status,
+                String::from_utf8_lossy(&account),
+                output.stderr()
+            )));
+        }
+    };
+    Ok((steering, lines.into_iter().next_back().unwrap_or_default()))
 }
 
 impl Observed {
