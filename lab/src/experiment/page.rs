@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::finding::{Finding, findings};
-use super::plan::{Curve, Figure, Kind};
+use super::plan::{Curve, Figure, Kind, PERIOD};
 use super::run::{BUDGET, Run};
 use super::series::{Place, Spread, of, places};
 use super::{REPEATS, validation};
@@ -42,7 +42,8 @@ fn head(version: XenVersion, quick: bool) -> String {
          *Ansätze zur Reduktion der Live-Migrationsdauer virtueller Maschinen*, measured which load\n\
          makes live migrations of Xen 4.0.1 long. Here the same is measured on Xen {version} in the\n\
          lab, with the same instruments: a load generator and a UDP service in the guest, a receiver\n\
-         outside that times the service. **All seconds are virtual**: they count instructions of one\n\
+         outside that times the service. A guest under load computes for that share of every {} ms.\n\
+         **All seconds are virtual**: they count instructions of one\n\
          emulated CPU. Raw figures are in [data](data).\n\n\
          - **Weak host**: one CPU, shared by Dom0 and all guests; stock scheduler and weights.\n\
          - **Strong host**: the same CPU divided by caps, {dom0} % for Dom0 and {guest} % for each\n  \
@@ -57,6 +58,7 @@ fn head(version: XenVersion, quick: bool) -> String {
          the least to the most. *Total* is the tool stack's time from the start of the save to the\n\
          guest running at the target, *offline* how long the service was away, by the meter. A guest\n\
          has at least 96 MiB, in which Debian's kernel just boots; the paper's had 128 MB.\n",
+        PERIOD.as_millis(),
         BUDGET.as_secs_f64(),
         RATE as f64 * 8.0 / 1e6,
         if repeats == 1 { "" } else { "s" },

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::Error;
 use crate::guest::{Pattern, Workload};
@@ -131,12 +132,6 @@ impl Kind {
             Self::Strong => 25,
         }
     }
-
-    /// The share of the CPU that is `load` per cent of a guest's virtual CPU.
-    fn share(self, load: f64) -> f64 {
-        let whole = if self.guest_cap() == 0 { 1.0 } else { f64::from(self.guest_cap()) / 100.0 };
-        load / 100.0 * whole
-    }
 }
 
 /// A curve of a figure.
@@ -183,6 +178,8 @@ pub(super) struct Point {
 
 /// The least that Debian's kernel boots in, with what the guest needs.
 const MEMORY_MIB: u32 = 96;
+/// A busy and an idle phase of a computing guest.
+pub(super) const PERIOD: Duration = Duration::from_millis(100);
 /// The set that is modified (24 MB), and a guest that has room for it.
 const SET_PAGES: usize = 6000;
 const MEMORY_FOR_SET_MIB: u32 = 128;
@@ -191,7 +188,7 @@ impl Point {
     /// What the migrated guest does.
     pub(super) fn workload(&self) -> Workload {
         match self.figure {
-            Figure::Fig2 | Figure::Fig3 | Figure::Fig4 => computing(self.kind.share(self.x)),
+            Figure::Fig2 | Figure::Fig3 | Figure::Fig4 => computing(self.x),
             Figure::Fig5 | Figure::Fig6 => Workload::IDLE,
             Figure::Fig7 => modifying(self.x),
         }
@@ -208,15 +205,23 @@ impl Point {
     /// What another guest on the same host does; `None` where there is none.
     pub(super) fn other(&self) -> Option<Workload> {
         match self.figure {
-            Figure::Fig4 => Some(computing(self.kind.share(100.0))),
-            Figure::Fig5 => Some(computing(self.kind.share(self.x))),
+            Figure::Fig4 => Some(computing(100.0)),
+            Figure::Fig5 => Some(computing(self.x)),
             _ => None,
         }
     }
 }
 
-fn computing(share: f64) -> Workload {
-    Workload { cpu: share, ..Workload::IDLE }
+/// Computes for this many per cent of the time, in phases as the paper's load generator. They are
+/// long beside the time after which Xen grants a capped guest more, so that a capped virtual CPU is
+/// a slower one.
+fn computing(percent: f64) -> Workload {
+    if percent == 0.0 {
+        return Workload::IDLE;
+    }
+    let busy = PERIOD.mul_f64(percent / 100.0);
+    let burst = Some((busy, PERIOD - busy));
+    Workload { cpu: percent / 100.0, burst, ..Workload::IDLE }
 }
 
 /// Writes to random pages of the set, all the time.
@@ -256,7 +261,17 @@ mod tests {
     #[test]
     fn a_strong_host_has_a_share_for_everybody() {
         assert!(Kind::Strong.dom0_cap() + 2 * Kind::Strong.guest_cap() <= 100);
-        let full = Point { figure: Figure::Fig4, x: 100.0, kind: Kind::Strong, curves: vec![] };
-        assert_eq!((full.workload().cpu, full.other().unwrap().cpu), (0.25, 0.25));
+    }
+
+    #[test]
+    fn loads_reach_the_guest_as_words() {
+        for figure in Figure::ALL {
+            for point in figure.points() {
+                for workload in [Some(point.workload()), point.other()].into_iter().flatten() {
+                    let text = workload.to_string();
+                    assert_eq!(text.parse::<Workload>().unwrap(), workload, "{text}");
+                }
+            }
+        }
     }
 }

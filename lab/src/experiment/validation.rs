@@ -64,7 +64,9 @@ pub(super) fn text(runs: &[Run]) -> String {
             "\nDatagrams lost in order: {:.0} in the median ({:.0} to {:.0}). The service is away longer\n\
              than the guest is suspended: when the guest runs again, its network card has yet to connect\n\
              to the new backend, and what it sends meanwhile is lost. The guest's own clock stops when\n\
-             its kernel begins to suspend, before the hypervisor calls it suspended.",
+             its kernel begins to suspend, before the hypervisor calls it suspended. And the push phase\n\
+             shows early, because the tool stack takes CPU time from its start on, some tenths of a\n\
+             second before the save begins.",
             lost.median, lost.least, lost.most
         );
     }

@@ -8,4 +8,4 @@ mod workload;
 
 pub use content::{Content, Corruption};
 pub use network::{BRIDGE, DOM0, Datagram, Network, ParseService, Service};
-pub use workload::{Parse, Pattern, Rng, SLOT, Workload};
+pub use workload::{Parse, Pattern, Rng, Workload};

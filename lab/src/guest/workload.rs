@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::content::mix;
 
-/// Pages are written, and CPU time is spent, once per slot.
-pub const SLOT: Duration = Duration::from_millis(10);
+/// Pages are written once per slot.
+const SLOT: Duration = Duration::from_millis(10);
 
 /// Which page of the set is written next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,14 @@ impl Workload {
         let phase = Duration::from_nanos((elapsed.as_nanos() % period.as_nanos()) as u64);
         let end = elapsed - phase + period.mul_f64(self.cpu);
         (elapsed < end).then_some(end)
+    }
+
+    /// How often it has to be looked after: with every phase, and more often where it writes.
+    pub fn slot(&self) -> Duration {
+        match self.burst {
+            Some((busy, idle)) if !self.writes() => busy + idle,
+            _ => SLOT,
+        }
     }
 
     /// Whether it ever writes a page.
@@ -153,7 +161,7 @@ fn parse(text: &str) -> Option<Workload> {
             let writes: u32 = writes.parse().ok()?;
             let rate = Some(f64::from(writes) / busy.as_secs_f64());
             let burst = Some((busy, period - busy));
-            let pages = pages.parse().ok().filter(|&pages| pages > 0)?;
+            let pages = pages.parse().ok().filter(|&pages| pages > 0 || writes == 0)?;
             Some(Workload { pages, rate, pattern, burst, cpu })
         }
         _ => None,
@@ -202,6 +210,7 @@ mod tests {
             "cpu:1,0,0",
             "phase:0.3,100,40,500",
             "phase:1,20,7,500,sweep",
+            "phase:0.4,100,0,0",
         ] {
             assert_eq!(text.parse::<Workload>().unwrap().to_string(), text);
         }

@@ -8,12 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
-use xenlab::guest::{SLOT, Workload};
+use xenlab::guest::Workload;
 
 /// The end of the slot that is under way `elapsed` after the start.
-pub fn slot_end(elapsed: Duration) -> Duration {
-    let slots = elapsed.as_nanos() / SLOT.as_nanos() + 1;
-    Duration::from_nanos((slots * SLOT.as_nanos()) as u64)
+pub fn slot_end(workload: &Workload, elapsed: Duration) -> Duration {
+    let slot = workload.slot().as_nanos();
+    Duration::from_nanos(((elapsed.as_nanos() / slot + 1) * slot) as u64)
 }
 
 /// Computes until `end` and gives how much was done.
@@ -46,7 +46,7 @@ pub fn on_the_others(workload: Workload, start: Instant) -> Arc<AtomicU64> {
                     work.fetch_add(compute(start + until), Ordering::Relaxed);
                 }
                 let elapsed = start.elapsed();
-                thread::sleep(slot_end(elapsed) - elapsed);
+                thread::sleep(slot_end(&workload, elapsed) - elapsed);
             }
         });
     }

@@ -136,7 +136,7 @@ fn main() {
     loop {
         let slot_end;
         if busy {
-            slot_end = start + compute::slot_end(start.elapsed());
+            slot_end = start + compute::slot_end(&workload, start.elapsed());
             load.slot(start, slot_end);
         } else {
             let report = last_report + tick;
