@@ -103,7 +103,8 @@ fn linear(runs: &[&Run], curve: Curve, paper: &'static str, why: &'static str) -
 }
 
 fn phases(runs: &[&Run]) -> Finding {
-    let moved: Vec<_> = runs.iter().filter_map(|run| run.moved()).collect();
+    let stock = runs.iter().filter(|run| run.curve != Curve::Budget);
+    let moved: Vec<_> = stock.filter_map(|run| run.moved()).collect();
     let push = moved.iter().filter(|m| m.phases.as_ref().is_some_and(|p| p.push_begins.is_some()));
     let offline = moved.iter().filter(|m| m.phases.is_some()).count();
     let push = push.count();
@@ -111,7 +112,7 @@ fn phases(runs: &[&Run]) -> Finding {
         paper: "The throughput shows the phases: a first dip when the push phase begins, nothing \
                 while the guest is offline, then the target's level.",
         measured: format!(
-            "of {} migrations the offline phase was recognised in {offline}, the beginning of the \
+            "of {} stock migrations the offline phase was recognised in {offline}, the beginning of the \
              push phase in {push}",
             moved.len()
         ),

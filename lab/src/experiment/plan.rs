@@ -44,20 +44,19 @@ impl Figure {
     const fn values(self) -> &'static [f64] {
         match self {
             Self::Fig2 => &[50.0],
-            Self::Fig3 => &[0.0, 20.0, 40.0, 60.0, 80.0, 100.0],
-            Self::Fig4 | Self::Fig5 => &[0.0, 30.0, 60.0, 80.0, 100.0],
-            Self::Fig6 => &[96.0, 160.0, 256.0, 384.0, 512.0],
+            Self::Fig3 | Self::Fig4 | Self::Fig5 => &[0.0, 25.0, 50.0, 75.0, 100.0],
+            Self::Fig6 => &[96.0, 128.0, 192.0, 256.0, 384.0],
             Self::Fig7 => &[0.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0],
         }
     }
 
     /// Whether a value is measured with this curve: the weak host with the stock policy has all.
     fn measured(self, curve: Curve, nth: usize) -> bool {
-        let (last, every) = (self.values().len() - 1, matches!(self, Self::Fig6 | Self::Fig7));
+        let last = self.values().len() - 1;
         match curve {
             Curve::Weak => true,
-            Curve::Strong => nth.is_multiple_of(2) || nth == last,
-            Curve::Budget => every || nth.is_multiple_of(2) || nth == last,
+            Curve::Budget if self == Self::Fig7 => true,
+            Curve::Strong | Curve::Budget => nth.is_multiple_of(2) || nth == last,
         }
     }
 
@@ -249,7 +248,7 @@ mod tests {
                 let of = points.iter().filter(|point| point.curves.contains(&curve)).count();
                 let least = match (figure, curve) {
                     (Figure::Fig2, _) => 1,
-                    (Figure::Fig6, Curve::Weak | Curve::Budget) => 5,
+                    (Figure::Fig6, Curve::Weak) => 5,
                     (Figure::Fig7, Curve::Weak | Curve::Budget) => 6,
                     _ => 3,
                 };

@@ -150,7 +150,8 @@ fn over_time(text: &mut String, runs: &[&Run]) -> Result<()> {
         chart.draw_series(line).map_err(failed)?;
         let Some(phases) = &moved.phases else { continue };
         let marks = [
-            (phases.push_begins, "push"),
+            // xenmig samples before: what disturbs the service first is no push phase.
+            (phases.push_begins.filter(|_| *curve != Curve::Budget), "push"),
             (Some(phases.offline_begins), "offline"),
             (Some(phases.offline_ends), "back"),
         ];

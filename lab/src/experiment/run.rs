@@ -18,8 +18,8 @@ pub(super) const GUEST: &str = "g1";
 pub(super) const BUDGET: Duration = Duration::from_secs(2);
 /// How long the service is listened to before and after.
 const CALM: Duration = Duration::from_secs(2);
-/// Length of the windows that xenmig samples before it decides.
-const WINDOW: &str = "2s";
+/// What xenmig samples before it decides: a quarter of the rounds that are to come.
+const SAMPLE: [&str; 4] = ["--window", "5s", "--windows", "2"];
 /// The intervals of figure 2.
 const INTERVAL_S: f64 = 0.1;
 
@@ -102,7 +102,8 @@ pub(super) fn migrate(
             (Steering::Moved { observed, predicted_downtime_s: None }, Value::Null)
         }
         Curve::Budget => {
-            observe_judged(host, GUEST, RATE, BUDGET, &["--force", "--window", WINDOW])?
+            let further = [&["--force"], &SAMPLE[..]].concat();
+            observe_judged(host, GUEST, RATE, BUDGET, &further)?
         }
     };
     host.sleep(CALM)?;
