@@ -20,16 +20,16 @@ pub(super) struct Finding {
     pub(super) why: &'static str,
 }
 
-const ONE_CPU: &str = "The lab's weak host has one CPU where the paper's had two, and the save looks \
-    at each of a million page frames of the guest's address space, which keeps it busy for seconds: \
-    the CPU is scarce from the first per cent of load on, not from 60 % on.";
-const NO_LOSS: &str = "Nothing but the scheduler separates guests from Dom0 here: both hosts of a \
-    migration are the same one, Xen gives Dom0 its share, and no TCP connection runs into a timeout.";
+const ONE_CPU: &str = "The lab's weak host has one CPU where the paper's had two, and the save \
+    looks at each of a million page frames of the guest's address space, which keeps it busy for \
+    seconds: the CPU is scarce from the first per cent of load on, not from 60 % on.";
+const NO_LOSS: &str = "Nothing but the scheduler separates guests from Dom0 here: source and \
+    target are the same host, Xen gives Dom0 its share, and no connection runs into a timeout.";
 const DIVIDED: &str = "Caps divide the CPU exactly; a real host has caches and buses in common.";
-const NO_STEP: &str = "The paper has a step above 10 %, for which it gives no reason (power saving of \
-    its CPU fits it). The emulated CPU has no clock to raise.";
-const CARD: &str = "Most of the time offline is spent by the tool stack on the guest's network card \
-    and is the same for every guest.";
+const NO_STEP: &str = "The paper gives no reason for its step above 10 % (a CPU that saves power \
+    would explain it). The emulated CPU has one speed.";
+const CARD: &str = "Most of the time offline is spent by the tool stack on the guest's network \
+    card and is the same for every guest.";
 const NONE: &str = "";
 
 type Time = fn(&super::series::Place) -> Option<Spread>;
@@ -109,78 +109,54 @@ fn phases(runs: &[&Run]) -> Finding {
     let offline = moved.iter().filter(|m| m.phases.is_some()).count();
     let push = push.count();
     Finding {
-        paper: "The throughput shows the phases: a first dip when the push phase begins, nothing \
-                while the guest is offline, then the target's level.",
+        paper: "The throughput shows the phases: a dip when the push phase begins, nothing while \
+                the guest is offline, then the target's level.",
         measured: format!(
-            "of {} stock migrations the offline phase was recognised in {offline}, the beginning of the \
-             push phase in {push}",
+            "of {} stock migrations the offline phase was recognised in {offline}, the \
+             beginning of the push phase in {push}",
             moved.len()
         ),
         same: (!moved.is_empty()).then_some(push == moved.len() && offline == push),
-        why: "The service sends at a fixed rate, not as much as it can: the push phase shows in the \
-              intervals between datagrams more than in their number.",
+        why: "The service sends at a fixed rate, not as much as it can: the push phase shows more \
+              in the intervals between datagrams than in their number.",
     }
 }
 
 /// What the paper says of a figure.
 pub(super) fn findings(figure: Figure, runs: &[&Run]) -> Vec<Finding> {
     use Curve::{Strong, Weak};
+    let constant = |curve, time, paper, why| constant(runs, curve, time, paper, why);
+    let rises = |time, from, paper| rises(runs, Weak, time, from, paper, ONE_CPU);
+    let grows = |curve, time, by, paper, why| grows(runs, curve, time, by, paper, why);
+    let linear = |curve, paper| linear(runs, curve, paper, NONE);
     match figure {
         Figure::Fig2 => vec![phases(runs)],
         Figure::Fig3 => vec![
-            constant(
-                runs,
-                Strong,
-                TOTAL,
-                "Strong: the total time is constant but for a step above 10 %.",
-                NO_STEP,
-            ),
-            rises(runs, Weak, TOTAL, 60.0, "Weak: the total time rises above some 60 %.", ONE_CPU),
-            constant(runs, Strong, OFFLINE, "Strong: the offline time is constant.", CARD),
-            grows(runs, Weak, OFFLINE, 1.5, "Weak: the offline time doubles above 90 %.", CARD),
+            constant(Strong, TOTAL, "Strong: total constant, but for a step above 10 %.", NO_STEP),
+            rises(TOTAL, 60.0, "Weak: total rises above some 60 %."),
+            constant(Strong, OFFLINE, "Strong: offline constant.", CARD),
+            grows(Weak, OFFLINE, 1.5, "Weak: offline doubles above 90 %.", CARD),
         ],
         Figure::Fig4 => vec![
-            constant(runs, Strong, TOTAL, "Strong: unchanged by the second guest.", DIVIDED),
-            grows(
-                runs,
-                Weak,
-                OFFLINE,
-                3.0,
-                "Weak: offline up to 15 s above 60 %, and the connection \
-                is lost above 70 %.",
-                NO_LOSS,
-            ),
+            constant(Strong, TOTAL, "Strong: unchanged by the second guest.", DIVIDED),
+            grows(Weak, OFFLINE, 3.0, "Weak: offline up to 15 s, connection lost.", NO_LOSS),
         ],
         Figure::Fig5 => vec![
-            constant(runs, Strong, TOTAL, "Strong: the total time is stable.", DIVIDED),
-            rises(runs, Weak, TOTAL, 60.0, "Weak: the total time rises above some 60 %.", ONE_CPU),
-            rises(
-                runs,
-                Weak,
-                OFFLINE,
-                90.0,
-                "Weak: the offline time rises only above some 90 %.",
-                ONE_CPU,
-            ),
+            constant(Strong, TOTAL, "Strong: total stable.", DIVIDED),
+            rises(TOTAL, 60.0, "Weak: total rises above some 60 %."),
+            rises(OFFLINE, 90.0, "Weak: offline rises only above some 90 %."),
         ],
         Figure::Fig6 => vec![
-            linear(runs, Weak, "The total time is linear in the size of memory (weak).", NONE),
-            linear(runs, Strong, "The same (strong).", NONE),
-            constant(runs, Weak, OFFLINE, "The offline time does not depend on it (weak).", CARD),
-            constant(runs, Strong, OFFLINE, "The same (strong).", CARD),
+            linear(Weak, "Total is linear in the size of memory (weak)."),
+            linear(Strong, "Total is linear in the size of memory (strong)."),
+            constant(Weak, OFFLINE, "Offline does not depend on it (weak).", CARD),
+            constant(Strong, OFFLINE, "Offline does not depend on it (strong).", CARD),
         ],
         Figure::Fig7 => vec![
-            grows(
-                runs,
-                Weak,
-                TOTAL,
-                1.1,
-                "The total time grows with the pages modified (weak).",
-                NONE,
-            ),
-            grows(runs, Weak, OFFLINE, 1.8, "The offline time doubles (weak).", CARD),
-            grows(runs, Strong, TOTAL, 1.1, "The total time grows (strong).", NONE),
-            grows(runs, Strong, OFFLINE, 1.8, "The offline time doubles (strong).", CARD),
+            grows(Weak, TOTAL, 1.1, "Total grows with the pages modified (weak).", NONE),
+            grows(Weak, OFFLINE, 1.8, "Offline doubles (weak).", CARD),
+            grows(Strong, TOTAL, 1.1, "Total grows with the pages modified (strong).", NONE),
+            grows(Strong, OFFLINE, 1.8, "Offline doubles (strong).", CARD),
         ],
     }
 }

@@ -10,6 +10,9 @@ use super::{REPEATS, validation};
 use crate::XenVersion;
 use crate::measure::RATE;
 
+/// What comes before the figures.
+const HEAD: &str = include_str!("head.md");
+
 pub(super) fn page(
     version: XenVersion,
     figures: &[Figure],
@@ -35,34 +38,13 @@ pub(super) fn page(
 
 fn head(version: XenVersion, quick: bool) -> String {
     let (dom0, guest) = (Kind::Strong.dom0_cap(), Kind::Strong.guest_cap());
-    let repeats = if quick { 1 } else { REPEATS };
-    format!(
-        "# The paper's measurements, repeated\n\n\
-         Written by `make paper`. E. Semenov, D. Versick, D. Tavangarian (University of Rostock),\n\
-         *Ansätze zur Reduktion der Live-Migrationsdauer virtueller Maschinen*, measured which load\n\
-         makes live migrations of Xen 4.0.1 long. Here the same is measured on Xen {version} in the\n\
-         lab, with the same instruments: a load generator and a UDP service in the guest, a receiver\n\
-         outside that times the service. A guest under load computes for that share of every {} ms.\n\
-         **All seconds are virtual**: they count instructions of one\n\
-         emulated CPU. Raw figures are in [data](data).\n\n\
-         - **Weak host**: one CPU, shared by Dom0 and all guests; stock scheduler and weights.\n\
-         - **Strong host**: the same CPU divided by caps, {dom0} % for Dom0 and {guest} % for each\n  \
-         guest's virtual CPU, so that nobody takes anybody's time, as on a host with a CPU for each.\n  \
-         Its Dom0 has half the speed that the weak one has while nobody else wants the CPU: compare\n  \
-         how the curves run, not their heights.\n\
-         - **xenmig**: `xenmig migrate --downtime {:.0}s` on the weak host in place of `xl migrate`.\n  \
-         It is told to begin whatever it thinks of it; crosses at the bottom mark where it advised\n  \
-         against at least one migration.\n\n\
-         Source and target are the same host, so that all times are on one clock; the link between\n\
-         them carries {:.0} Mbit/s. Each point is {repeats} migration{}: the median, with a bar from\n\
-         the least to the most. *Total* is the tool stack's time from the start of the save to the\n\
-         guest running at the target, *offline* how long the service was away, by the meter. A guest\n\
-         has at least 96 MiB, in which Debian's kernel just boots; the paper's had 128 MB.\n",
-        PERIOD.as_millis(),
-        BUDGET.as_secs_f64(),
-        RATE as f64 * 8.0 / 1e6,
-        if repeats == 1 { "" } else { "s" },
-    )
+    HEAD.replace("@XEN@", version.as_str())
+        .replace("@DOM0_CAP@", &dom0.to_string())
+        .replace("@GUEST_CAP@", &guest.to_string())
+        .replace("@BUDGET@", &BUDGET.as_secs_f64().to_string())
+        .replace("@PERIOD_MS@", &PERIOD.as_millis().to_string())
+        .replace("@MBIT@", &(RATE * 8 / 1_000_000).to_string())
+        .replace("@REPEATS@", &if quick { 1 } else { REPEATS }.to_string())
 }
 
 fn title(figure: Figure) -> &'static str {
@@ -92,7 +74,7 @@ fn section(page: &mut String, figure: Figure, runs: &[&Run]) {
     }
     let _ = writeln!(
         page,
-        "\n| {} | curve | total | offline | moved | load by Xen, by the guest | xenmig advised against |\n\
+        "\n| {} | curve | total | offline | moved | load by Xen, by the guest | advised against |\n\
          | ---: | --- | ---: | ---: | ---: | ---: | --- |",
         figure.axis()
     );

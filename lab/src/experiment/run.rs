@@ -205,7 +205,8 @@ impl Run {
 /// time around them.
 pub(super) fn load(host: &Host) -> Result<Load> {
     // The first of its two looks has nothing to compare with.
-    let script = r#"xentop -b -i 2 -d 3 | awk -v name="$1" '$1 == name { cpu = $4 } END { print cpu }'
+    let script = r#"xentop -b -i 2 -d 3 |
+            awk -v name="$1" '$1 == name { cpu = $4 } END { print cpu }'
         cat "/var/log/xen/guest-$1.log" | tr -d '\r' | grep '^GUEST: tick' | tail -n 1"#;
     let text = host.shell(script, &[GUEST])?.stdout();
     let xen = text.lines().next().and_then(|line| line.trim().parse::<f64>().ok());

@@ -84,11 +84,12 @@ pub(super) fn growth(values: &[(f64, f64)]) -> Option<f64> {
 /// The first place from which on all values exceed the first by this share.
 pub(super) fn rises_from(values: &[(f64, f64)], share: f64) -> Option<f64> {
     let (_, first) = *values.first()?;
-    let above = values.iter().rev().take_while(|(_, value)| *value > first * (1.0 + share));
+    let limit = first * (1.0 + share);
+    let above = values.iter().rev().take_while(|(_, value)| *value > limit);
     above.last().map(|(x, _)| *x)
 }
 
-/// The least-squares line through the values: its slope, its value at 0, and how much of the values'
+/// The least-squares line through the values: its slope, its value at 0, and how much of their
 /// variance it leaves (1 − R²).
 pub(super) fn line(values: &[(f64, f64)]) -> Option<(f64, f64, f64)> {
     let n = values.len() as f64;

@@ -30,6 +30,13 @@ const ROWS: [(&str, Times); 4] = [
     }),
 ];
 
+/// What the differences come from.
+const WHY: &str = " The service is away longer than the guest is suspended: when the guest\n\
+    runs again, its network card has yet to connect to the new backend, and what it sends\n\
+    meanwhile is lost. The guest's own clock stops when its kernel begins to suspend, before the\n\
+    hypervisor calls it suspended. And the push phase shows early, because the tool stack takes\n\
+    CPU time from its start on, some tenths of a second before the save begins.";
+
 /// A table of the differences, and what they come from.
 pub(super) fn text(runs: &[Run]) -> String {
     // xenmig disturbs the service before the save, by sampling.
@@ -42,9 +49,9 @@ pub(super) fn text(runs: &[Run]) -> String {
         .collect();
     let moved = stock().filter(|run| run.moved().is_some()).count();
     let mut text = format!(
-        "Of {moved} stock migrations the meter recognised the offline phase in {}. Differences, meter minus\n\
-         tool stack:\n\n\
-         | time | migrations | median | least to most | within the meter's uncertainty |\n\
+        "Of {moved} stock migrations the meter recognised the offline phase in {}. Differences,\n\
+         meter minus tool stack:\n\n\
+         | time | migrations | median | least to most | within its uncertainty |\n\
          | --- | ---: | ---: | ---: | ---: |\n",
         seen.len()
     );
@@ -63,12 +70,7 @@ pub(super) fn text(runs: &[Run]) -> String {
     if let Some(lost) = Spread::of(&lost) {
         let _ = writeln!(
             text,
-            "\nDatagrams lost in order: {:.0} in the median ({:.0} to {:.0}). The service is away longer\n\
-             than the guest is suspended: when the guest runs again, its network card has yet to connect\n\
-             to the new backend, and what it sends meanwhile is lost. The guest's own clock stops when\n\
-             its kernel begins to suspend, before the hypervisor calls it suspended. And the push phase\n\
-             shows early, because the tool stack takes CPU time from its start on, some tenths of a\n\
-             second before the save begins.",
+            "\nDatagrams lost in order: {:.0} in the median ({:.0} to {:.0}).{WHY}",
             lost.median, lost.least, lost.most
         );
     }

@@ -2,7 +2,7 @@
 //!
 //! A service sends at a regular interval, and the host hands its datagrams on at once while it has
 //! nothing else to do. The save disturbs that from its first moment on, by little: intervals are
-//! longer and shorter than they were. The cumulative sum of the deviations (Page's CUSUM test) tells
+//! longer and shorter than they were. The cumulative sum of the deviations (Page's CUSUM) tells
 //! a lasting change from a single late datagram and dates it. Offline is the longest time in which
 //! the guest's own clock stood still.
 
