@@ -19,11 +19,16 @@ pub mod stream;
 #[cfg(feature = "host")]
 mod error;
 #[cfg(feature = "host")]
+pub mod experiment;
+#[cfg(feature = "host")]
 pub mod host;
 #[cfg(feature = "host")]
 pub mod images;
 #[cfg(feature = "host")]
 pub mod measure;
+
+#[cfg(feature = "host")]
+pub mod meter;
 
 #[cfg(feature = "host")]
 pub use error::{Error, Result};

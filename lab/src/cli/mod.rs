@@ -1,6 +1,7 @@
 //! Arguments and what each command does.
 
 mod daemon;
+mod paper;
 
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -63,8 +64,9 @@ enum Command {
         /// Its name.
         #[arg(long, default_value = "g1")]
         name: String,
-        /// idle, hot:PAGES,RATE, sweep:PAGES,RATE, burst:PAGES,RATE,BUSY_MS,IDLE_MS
-        /// or cpu:SHARE[,PAGES,RATE]; RATE in pages/s, or max.
+        /// idle, hot:PAGES,RATE, sweep:PAGES,RATE, burst:PAGES,RATE,BUSY_MS,IDLE_MS,
+        /// cpu:SHARE[,PAGES,RATE] or phase:SHARE,PERIOD_MS,WRITES,PAGES[,sweep];
+        /// RATE in pages/s, or max.
         #[arg(long, default_value = "idle")]
         workload: Workload,
         /// MiB.
@@ -145,6 +147,8 @@ enum Command {
         #[arg(long, default_value = "docs")]
         out: PathBuf,
     },
+    #[command(flatten)]
+    Paper(paper::Command),
     /// What sampling costs a guest, and the program this machine.
     Bench {
         /// Xen version.
@@ -247,6 +251,7 @@ impl Arguments {
                 write(&out.join("policy.md"), &page)?;
                 println!("{line}");
             }
+            Command::Paper(command) => command.run()?,
             Command::Bench { xen, quick, xenmig } => {
                 println!("{}", cost::run(xen, &xenmig, quick, &mut |text| eprintln!("{text}"))?);
             }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::content::mix;
 
+/// Pages are written once per slot.
+const SLOT: Duration = Duration::from_millis(10);
+
 /// Which page of the set is written next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pattern {
@@ -15,8 +18,9 @@ pub enum Pattern {
 }
 
 /// What a guest does. Written as `idle`, `hot:PAGES,RATE`, `sweep:PAGES,RATE`,
-/// `burst:PAGES,RATE,BUSY_MS,IDLE_MS` or `cpu:SHARE[,PAGES,RATE]`; a rate is in
-/// pages per second, or `max`.
+/// `burst:PAGES,RATE,BUSY_MS,IDLE_MS`, `cpu:SHARE[,PAGES,RATE]` or
+/// `phase:SHARE,PERIOD_MS,WRITES,PAGES[,sweep]`; a rate is in pages per second,
+/// or `max`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Workload {
     /// Size of the written set.
@@ -27,7 +31,8 @@ pub struct Workload {
     pub pattern: Pattern,
     /// Busy and idle time of a burst; `None` is busy all the time.
     pub burst: Option<(Duration, Duration)>,
-    /// Share of one CPU spent computing, 0 to 1.
+    /// Share of each virtual CPU spent computing, 0 to 1. With bursts it is
+    /// their busy part of a period.
     pub cpu: f64,
 }
 
@@ -35,7 +40,8 @@ pub struct Workload {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "workload {0:?}: expected idle, hot:PAGES,RATE, sweep:PAGES,RATE, \
-     burst:PAGES,RATE,BUSY_MS,IDLE_MS or cpu:SHARE[,PAGES,RATE] (RATE in pages/s or max)"
+     burst:PAGES,RATE,BUSY_MS,IDLE_MS, cpu:SHARE[,PAGES,RATE] or \
+     phase:SHARE,PERIOD_MS,WRITES,PAGES[,sweep] (RATE in pages/s or max)"
 )]
 pub struct Parse(String);
 
@@ -57,7 +63,24 @@ impl Workload {
                 cycles * busy + (elapsed.as_secs_f64() - cycles * period).min(busy)
             }
         };
-        Some((busy * rate) as u64)
+        // A whole number of phases must not fall short of its writes.
+        Some((busy * rate + 1e-6) as u64)
+    }
+
+    /// Until when it computes, `elapsed` after the start; `None` while it does not.
+    pub fn computes_until(&self, elapsed: Duration) -> Option<Duration> {
+        let period = self.burst.map_or(SLOT, |(busy, idle)| busy + idle);
+        let phase = Duration::from_nanos((elapsed.as_nanos() % period.as_nanos()) as u64);
+        let end = elapsed - phase + period.mul_f64(self.cpu);
+        (elapsed < end).then_some(end)
+    }
+
+    /// How often it has to be looked after: with every phase, and more often where it writes.
+    pub fn slot(&self) -> Duration {
+        match self.burst {
+            Some((busy, idle)) if !self.writes() => busy + idle,
+            _ => SLOT,
+        }
     }
 
     /// Whether it ever writes a page.
@@ -78,6 +101,12 @@ impl std::fmt::Display for Workload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let rate = self.rate.map_or_else(|| "max".to_owned(), |r| r.to_string());
         match (self.burst, self.pattern) {
+            (Some((busy, idle)), pattern) if self.cpu > 0.0 => {
+                let writes = (self.rate.unwrap_or(0.0) * busy.as_secs_f64()).round();
+                let (ms, pages) = ((busy + idle).as_millis(), self.pages);
+                let order = if pattern == Pattern::Sequential { ",sweep" } else { "" };
+                write!(f, "phase:{},{ms},{writes},{pages}{order}", self.cpu)
+            }
             _ if self.cpu > 0.0 => write!(f, "cpu:{},{},{rate}", self.cpu, self.pages),
             _ if !self.writes() => write!(f, "idle"),
             (Some((busy, idle)), _) => {
@@ -120,8 +149,27 @@ fn parse(text: &str) -> Option<Workload> {
                 _ => None,
             }
         }
+        ("phase", [share, period, writes, pages, order @ ..]) => {
+            let pattern = match order {
+                [] => Pattern::Random,
+                ["sweep"] => Pattern::Sequential,
+                _ => return None,
+            };
+            let cpu = non_negative(share).filter(|&s| s > 0.0 && s <= 1.0)?;
+            let period = period.parse().ok().map(Duration::from_millis).filter(whole_slots)?;
+            let busy = period.mul_f64(cpu);
+            let writes: u32 = writes.parse().ok()?;
+            let rate = Some(f64::from(writes) / busy.as_secs_f64());
+            let burst = Some((busy, period - busy));
+            let pages = pages.parse().ok().filter(|&pages| pages > 0 || writes == 0)?;
+            Some(Workload { pages, rate, pattern, burst, cpu })
+        }
         _ => None,
     }
+}
+
+fn whole_slots(period: &Duration) -> bool {
+    !period.is_zero() && period.as_nanos().is_multiple_of(SLOT.as_nanos())
 }
 
 fn non_negative(text: &str) -> Option<f64> {
@@ -160,6 +208,9 @@ mod tests {
             "burst:500,1000,200,800",
             "cpu:0.5,10,20",
             "cpu:1,0,0",
+            "phase:0.3,100,40,500",
+            "phase:1,20,7,500,sweep",
+            "phase:0.4,100,0,0",
         ] {
             assert_eq!(text.parse::<Workload>().unwrap().to_string(), text);
         }
@@ -178,6 +229,10 @@ mod tests {
             "burst:5,5,0,5",
             "cpu:1,2",
             "nap:1",
+            "phase:0,100,40,500",
+            "phase:0.5,95,40,500",
+            "phase:0.5,100,40,0",
+            "phase:0.5,100,40,10,back",
         ] {
             assert!(text.parse::<Workload>().is_err(), "{text}");
         }
@@ -188,6 +243,19 @@ mod tests {
         let w: Workload = "burst:10,1000,200,800".parse().unwrap();
         let due = |ms| w.due(Duration::from_millis(ms)).unwrap();
         assert_eq!((due(100), due(200), due(999), due(1100), due(2000)), (100, 200, 200, 300, 400));
+    }
+
+    #[test]
+    fn a_phase_computes_and_writes_in_its_busy_part() {
+        let w: Workload = "phase:0.3,100,40,500".parse().unwrap();
+        let ms = Duration::from_millis;
+        let due = |t| w.due(ms(t)).unwrap();
+        assert_eq!((due(15), due(30), due(99), due(115), due(1000)), (20, 40, 40, 60, 400));
+        assert_eq!(w.computes_until(ms(215)), Some(ms(230)));
+        assert_eq!(w.computes_until(ms(231)), None);
+        let w: Workload = "cpu:0.25".parse().unwrap();
+        assert_eq!(w.computes_until(ms(52)), Some(Duration::from_micros(52_500)));
+        assert_eq!(w.computes_until(ms(53)), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) fn ensure(cache: &Path, version: XenVersion, base: &Base) -> Result<(
     let key = Key::new("initramfs 1")
         .add(&base.key)
         .add((EARLY_INIT, INIT, RECEIVE))
-        .add((&programs.agent, &programs.shape, &guests.plain, &guests.networked))
+        .add((&programs.agent, &programs.shape, &programs.listen, &guests.plain, &guests.networked))
         .finish();
     let dir = stage_variant(cache, &format!("initramfs-{version}"), &key, |dir| {
         let archive = dom0(version, base, &programs, &guests)?;
@@ -81,6 +81,7 @@ fn dom0(version: XenVersion, base: &Base, programs: &Programs, guests: &Guests) 
     archive.file("xenlab/guest.img", 0o644, &guests.plain);
     archive.file("xenlab/guest-net.img", 0o644, &guests.networked);
     archive.file("xenlab/bin/xenlab-agent", 0o755, &programs.agent);
+    archive.file("xenlab/bin/xenlab-listen", 0o755, &programs.listen);
     archive.file("xenlab/bin/xenlab-shape", 0o755, &programs.shape);
     archive.file("xenlab/bin/xenlab-receive", 0o755, RECEIVE.as_bytes());
     Ok(archive.finish())

@@ -7,11 +7,13 @@ use super::{Tool, source_dir};
 use crate::Result;
 use crate::error::Context;
 
+const NAMES: [&str; 4] = ["xenlab-agent", "xenlab-listen", "xenlab-load", "xenlab-shape"];
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The programs, as bytes: they are small.
 pub(super) struct Programs {
     pub(super) agent: Vec<u8>,
+    pub(super) listen: Vec<u8>,
     pub(super) load: Vec<u8>,
     pub(super) shape: Vec<u8>,
 }
@@ -25,7 +27,7 @@ impl Programs {
         Tool::new(&cargo, "cargo")
             .current_dir(source_dir())
             .args(["build", "--quiet", "--release", "--no-default-features", "--target", TARGET])
-            .args(["--bin", "xenlab-agent", "--bin", "xenlab-load", "--bin", "xenlab-shape"])
+            .args(NAMES.iter().flat_map(|name| ["--bin", name]))
             .arg("--target-dir")
             .arg(&target)
             .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
@@ -38,6 +40,7 @@ impl Programs {
         };
         Ok(Self {
             agent: read("xenlab-agent")?,
+            listen: read("xenlab-listen")?,
             load: read("xenlab-load")?,
             shape: read("xenlab-shape")?,
         })

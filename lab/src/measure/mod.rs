@@ -8,6 +8,9 @@ pub mod observe;
 pub mod policy;
 mod stats;
 
+pub(crate) use accuracy::RATE;
+pub(crate) use stats::quantile;
+
 use std::path::{Path, PathBuf};
 
 use crate::{Host, Result};

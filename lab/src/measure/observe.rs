@@ -85,9 +85,25 @@ pub fn observe_steered(
     budget: Duration,
     further: &[&str],
 ) -> Result<Steering> {
+    let further = [&["--window", WINDOW], further].concat();
+    observe_judged(host, name, rate, budget, &further).map(|(steering, _)| steering)
+}
+
+/// [`observe_steered`] with windows of the length that `further` says, or xenmig's own, and
+/// xenmig's own report of it.
+///
+/// # Errors
+/// As [`observe_steered`].
+pub fn observe_judged(
+    host: &Host,
+    name: &str,
+    rate: u64,
+    budget: Duration,
+    further: &[&str],
+) -> Result<(Steering, serde_json::Value)> {
     let (way, budget) = (format!("xenlab-receive {rate}"), format!("{}ms", budget.as_millis()));
     let migrate = ["xenmig", "migrate", name, "localhost", "-s", &way, "--json"];
-    let limits = ["--downtime", &budget, "--window", WINDOW];
+    let limits = ["--downtime", &budget];
     let watched = ["sh", "-c", SCRIPT, "observe", WATCH, TAP, ACCOUNT];
     let output = host.run(watched.iter().chain(&migrate).chain(&limits).chain(further))?;
     let account = host.pull_bytes(ACCOUNT)?;
@@ -96,23 +112,26 @@ pub fn observe_steered(
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
     let gave_up = lines.iter().any(|line| line["decision"] == "abort");
-    match output.status {
-        Status::Exited(0) => Ok(Steering::Moved {
+    let steering = match output.status {
+        Status::Exited(0) => Steering::Moved {
             observed: Observed::gather(host, name, &output.stdout())?,
             predicted_downtime_s: lines
                 .iter()
                 .rfind(|line| line["decision"] == "stop_and_copy")
                 .and_then(|line| line["expected_downtime_s"].as_f64()),
-        }),
-        Status::Exited(1) => Ok(Steering::Refused),
-        Status::Exited(3) if gave_up => Ok(Steering::Aborted),
-        _ => Err(Error::Unexpected(format!(
-            "xenmig migrate ended with {:?}: {}{}",
-            output.status,
-            String::from_utf8_lossy(&account),
-            output.stderr()
-        ))),
-    }
+        },
+        Status::Exited(1) => Steering::Refused,
+        Status::Exited(3) if gave_up => Steering::Aborted,
+        _ => {
+            return Err(Error::Unexpected(format!(
+                "xenmig migrate ended with {:?}: {}{}",
+                output.status,
+                String::from_utf8_lossy(&account),
+                output.stderr()
+            )));
+        }
+    };
+    Ok((steering, lines.into_iter().next_back().unwrap_or_default()))
 }
 
 impl Observed {
@@ -141,6 +160,12 @@ impl Observed {
         };
         let (suspended_s, running_s) = (when("suspended", false)?, when("running", true)?);
         Some(Self { wire, suspended_s, running_s, start_s })
+    }
+
+    /// When the save began.
+    #[must_use]
+    pub const fn start_s(&self) -> f64 {
+        self.start_s
     }
 
     /// Start of the save to the guest running at the target.

@@ -2,7 +2,7 @@
 
 /// The value below which a share `q` of `values` lies, by linear interpolation between the two
 /// nearest; `None` when there are none.
-pub(super) fn quantile(values: &[f64], q: f64) -> Option<f64> {
+pub(crate) fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().checked_sub(1)?;

@@ -3,36 +3,29 @@
 //! Settings come from the kernel command line, which hands unknown
 //! `name=value` words to init as environment: `workload`, `seed`, `cold`
 //! (pages that are checked and never written again), `tick` (seconds between
-//! reports), `address` and `service` of a network card. It prints lines that begin with `GUEST:` and answers
-//! `verify TOKEN` on the console.
+//! reports), `address` and `service` of a network card. It prints lines that
+//! begin with `GUEST:` and answers `verify TOKEN` on the console.
 
+mod compute;
+mod console;
 mod network;
 
-use std::collections::VecDeque;
-use std::io::{BufRead, Write};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use rustix::time::{ClockId, clock_gettime};
 use xenlab::guest::{Content, Pattern, Rng, Service, Workload};
 
-/// Pages are written, and CPU time is spent, once per slot.
-const SLOT: Duration = Duration::from_millis(10);
+use compute::compute;
+use console::{Console, say};
 
 /// Writes a workload that fell behind may catch up with: this much time's worth.
 const BACKLOG_S: f64 = 1.0;
 
 /// A guest is steady when it has run this long.
 const STEADY: Duration = Duration::from_secs(1);
-
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    // A console that cannot be written to leaves nobody to tell.
-    let _ = out.write_all(format!("GUEST: {line}\n").as_bytes()).and_then(|()| out.flush());
-}
 
 fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
@@ -44,46 +37,6 @@ fn cpu_seconds() -> f64 {
     t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
 }
 
-/// Lines typed at the console. A condition variable, not a channel: those
-/// spin before they sleep, which costs a guest 0.8 ms per wait.
-#[derive(Default)]
-struct Console {
-    lines: Mutex<VecDeque<String>>,
-    arrived: Condvar,
-}
-
-impl Console {
-    /// Starts a thread that sleeps until a line is typed.
-    fn listen() -> Arc<Self> {
-        let stdin = std::io::stdin();
-        if let Ok(mut modes) = tcgetattr(&stdin) {
-            modes.local_modes.remove(LocalModes::ECHO);
-            let _ = tcsetattr(&stdin, OptionalActions::Now, &modes);
-        }
-        let console = Arc::new(Self::default());
-        let typed = Arc::clone(&console);
-        std::thread::spawn(move || {
-            for line in stdin.lock().lines().map_while(Result::ok) {
-                typed.lock().push_back(line);
-                typed.arrived.notify_one();
-            }
-        });
-        console
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sleeps until `time` or a line.
-    fn line_before(&self, time: Instant) -> Option<String> {
-        let wait = time.saturating_duration_since(Instant::now());
-        let waited = self.arrived.wait_timeout_while(self.lock(), wait, |l| l.is_empty());
-        let (mut lines, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        lines.pop_front()
-    }
-}
-
 struct Load {
     workload: Workload,
     content: Content,
@@ -92,7 +45,6 @@ struct Load {
     /// Writes that are not owed any more: too far behind.
     forgiven: u64,
     work: u64,
-    value: f64,
 }
 
 impl Load {
@@ -107,21 +59,15 @@ impl Load {
         self.content.write(index);
     }
 
-    /// Does what is due `elapsed` after the start.
-    fn slot(&mut self, elapsed: Duration, slot_end: Instant) {
-        if self.workload.cpu > 0.0 {
-            let end = slot_end - SLOT + SLOT.mul_f64(self.workload.cpu);
-            while Instant::now() < end {
-                for _ in 0..200 {
-                    self.value = (self.value * 1.000_000_1 + 0.5).sqrt();
-                }
-                self.work += 1;
-            }
+    /// Does what is due in the slot up to `slot_end`.
+    fn slot(&mut self, start: Instant, slot_end: Instant) {
+        if let Some(until) = self.workload.computes_until(start.elapsed()) {
+            self.work += compute((start + until).min(slot_end));
         }
         if !self.workload.writes() {
             return;
         }
-        match self.workload.due(elapsed) {
+        match self.workload.due(start.elapsed()) {
             Some(due) => {
                 let behind = due.saturating_sub(self.content.writes() + self.forgiven);
                 let most = (self.workload.rate.unwrap_or(0.0) * BACKLOG_S) as u64 + 1;
@@ -176,7 +122,7 @@ fn main() {
     let tick = Duration::from_secs_f64(setting("tick", 5.0f64).clamp(0.1, 1e6));
     let content = Content::new(workload.pages + setting("cold", 1024));
     let rng = Rng::new(setting("seed", 1));
-    let mut load = Load { workload, content, rng, next: 0, forgiven: 0, work: 0, value: 1.0 };
+    let mut load = Load { workload, content, rng, next: 0, forgiven: 0, work: 0 };
     say(&format!("up {workload}"));
 
     let console = Console::listen();
@@ -186,13 +132,14 @@ fn main() {
     });
     let busy = workload.writes() || workload.cpu > 0.0;
     let start = Instant::now();
+    let others = compute::on_the_others(workload, start);
     let (mut ticks, mut steady) = (0u32, false);
     let (mut last_report, mut last_writes, mut last_cpu) = (start, 0, cpu_seconds());
-    let mut slot_end = start;
     loop {
+        let slot_end;
         if busy {
-            slot_end = (slot_end + SLOT).max(Instant::now());
-            load.slot(start.elapsed(), slot_end);
+            slot_end = start + compute::slot_end(&workload, start.elapsed());
+            load.slot(start, slot_end);
         } else {
             let report = last_report + tick;
             slot_end = if steady { report } else { report.min(start + STEADY) };
@@ -211,7 +158,7 @@ fn main() {
                 (now - start).as_secs_f64(),
                 (writes - last_writes) as f64 / span,
                 (cpu - last_cpu) / span,
-                load.work,
+                load.work + others.load(Ordering::Relaxed),
                 sent.as_ref()
                     .map(|sent| format!(" sent={}", sent.load(Ordering::Relaxed)))
                     .unwrap_or_default(),

@@ -1,0 +1,162 @@
+//! The paper's statements beside what was measured: the verdict is computed, the reasons for
+//! differences are known facts of the lab.
+
+use super::plan::{Curve, Figure};
+use super::run::Run;
+use super::series::{Spread, growth, line, medians, rises_from};
+
+/// Medians within this share of the first count as constant.
+const CONSTANT: f64 = 0.10;
+/// Of a line's variance, what may be left for it to be one.
+const LINEAR: f64 = 0.02;
+
+/// One statement.
+pub(super) struct Finding {
+    pub(super) paper: &'static str,
+    pub(super) measured: String,
+    /// `None` when too little was measured.
+    pub(super) same: Option<bool>,
+    /// What explains a difference, or bounds what the sameness means.
+    pub(super) why: &'static str,
+}
+
+const ONE_CPU: &str = "The lab's weak host has one CPU where the paper's had two, and the save \
+    looks at each of a million page frames of the guest's address space, which keeps it busy for \
+    seconds: the CPU is scarce from the first per cent of load on, not from 60 % on.";
+const NO_LOSS: &str = "Nothing but the scheduler separates guests from Dom0 here: source and \
+    target are the same host, Xen gives Dom0 its share, and no connection runs into a timeout.";
+const DIVIDED: &str = "Caps divide the CPU exactly; a real host has caches and buses in common.";
+const NO_STEP: &str = "The paper gives no reason for its step above 10 % (a CPU that saves power \
+    would explain it). The emulated CPU has one speed.";
+const CARD: &str = "Most of the time offline is spent by the tool stack on the guest's network \
+    card and is the same for every guest.";
+const NONE: &str = "";
+
+type Time = fn(&super::series::Place) -> Option<Spread>;
+const TOTAL: Time = |place| place.total_s;
+const OFFLINE: Time = |place| place.offline_s;
+
+fn seconds(values: &[(f64, f64)]) -> String {
+    match (values.first(), values.last()) {
+        (Some((x, first)), Some((last_x, last))) => {
+            format!("{first:.2} s at {x:.0}, {last:.2} s at {last_x:.0}")
+        }
+        _ => "not measured".into(),
+    }
+}
+
+fn is_constant(values: &[(f64, f64)]) -> Option<bool> {
+    let (_, first) = *values.first().filter(|_| values.len() > 1)?;
+    Some(values.iter().all(|(_, value)| (value / first - 1.0).abs() <= CONSTANT))
+}
+
+fn constant(
+    runs: &[&Run],
+    curve: Curve,
+    time: Time,
+    paper: &'static str,
+    why: &'static str,
+) -> Finding {
+    let values = medians(runs, curve, time);
+    Finding { paper, measured: seconds(&values), same: is_constant(&values), why }
+}
+
+/// It stays within [`CONSTANT`] of its first value below `from` and exceeds it later on.
+fn rises(
+    runs: &[&Run],
+    curve: Curve,
+    time: Time,
+    from: f64,
+    paper: &'static str,
+    why: &'static str,
+) -> Finding {
+    let values = medians(runs, curve, time);
+    let begins = rises_from(&values, CONSTANT);
+    let begin = begins.map_or("it does not rise".into(), |x| format!("it rises from {x:.0} on"));
+    let same = (values.len() > 1).then(|| begins.is_some_and(|x| x >= from));
+    Finding { paper, measured: format!("{}; {begin}", seconds(&values)), same, why }
+}
+
+/// It is at least `factor` times its first value somewhere.
+fn grows(
+    runs: &[&Run],
+    curve: Curve,
+    time: Time,
+    factor: f64,
+    paper: &'static str,
+    why: &'static str,
+) -> Finding {
+    let values = medians(runs, curve, time);
+    let most = growth(&values).filter(|_| values.len() > 1);
+    let times = most.map_or(String::new(), |most| format!(", up to {most:.1} times the first"));
+    let same = most.map(|most| most >= factor);
+    Finding { paper, measured: seconds(&values) + &times, same, why }
+}
+
+fn linear(runs: &[&Run], curve: Curve, paper: &'static str, why: &'static str) -> Finding {
+    let values = medians(runs, curve, TOTAL);
+    let fitted = line(&values);
+    let measured = fitted.map_or("not measured".into(), |(slope, at_zero, left)| {
+        format!("{at_zero:.2} s + {:.2} s per 100 MiB; R² = {:.4}", slope * 100.0, 1.0 - left)
+    });
+    Finding { paper, measured, same: fitted.map(|(_, _, left)| left <= LINEAR), why }
+}
+
+fn phases(runs: &[&Run]) -> Finding {
+    let stock = runs.iter().filter(|run| run.curve != Curve::Budget);
+    let moved: Vec<_> = stock.filter_map(|run| run.moved()).collect();
+    let push = moved.iter().filter(|m| m.phases.as_ref().is_some_and(|p| p.push_begins.is_some()));
+    let offline = moved.iter().filter(|m| m.phases.is_some()).count();
+    let push = push.count();
+    Finding {
+        paper: "The throughput shows the phases: a dip when the push phase begins, nothing while \
+                the guest is offline, then the target's level.",
+        measured: format!(
+            "of {} stock migrations the offline phase was recognised in {offline}, the \
+             beginning of the push phase in {push}",
+            moved.len()
+        ),
+        same: (!moved.is_empty()).then_some(push == moved.len() && offline == push),
+        why: "The service sends at a fixed rate, not as much as it can: the push phase shows more \
+              in the intervals between datagrams than in their number.",
+    }
+}
+
+/// What the paper says of a figure.
+pub(super) fn findings(figure: Figure, runs: &[&Run]) -> Vec<Finding> {
+    use Curve::{Strong, Weak};
+    let constant = |curve, time, paper, why| constant(runs, curve, time, paper, why);
+    let rises = |time, from, paper| rises(runs, Weak, time, from, paper, ONE_CPU);
+    let grows = |curve, time, by, paper, why| grows(runs, curve, time, by, paper, why);
+    let linear = |curve, paper| linear(runs, curve, paper, NONE);
+    match figure {
+        Figure::Fig2 => vec![phases(runs)],
+        Figure::Fig3 => vec![
+            constant(Strong, TOTAL, "Strong: total constant, but for a step above 10 %.", NO_STEP),
+            rises(TOTAL, 60.0, "Weak: total rises above some 60 %."),
+            constant(Strong, OFFLINE, "Strong: offline constant.", CARD),
+            grows(Weak, OFFLINE, 1.5, "Weak: offline doubles above 90 %.", CARD),
+        ],
+        Figure::Fig4 => vec![
+            constant(Strong, TOTAL, "Strong: unchanged by the second guest.", DIVIDED),
+            grows(Weak, OFFLINE, 3.0, "Weak: offline up to 15 s, connection lost.", NO_LOSS),
+        ],
+        Figure::Fig5 => vec![
+            constant(Strong, TOTAL, "Strong: total stable.", DIVIDED),
+            rises(TOTAL, 60.0, "Weak: total rises above some 60 %."),
+            rises(OFFLINE, 90.0, "Weak: offline rises only above some 90 %."),
+        ],
+        Figure::Fig6 => vec![
+            linear(Weak, "Total is linear in the size of memory (weak)."),
+            linear(Strong, "Total is linear in the size of memory (strong)."),
+            constant(Weak, OFFLINE, "Offline does not depend on it (weak).", CARD),
+            constant(Strong, OFFLINE, "Offline does not depend on it (strong).", CARD),
+        ],
+        Figure::Fig7 => vec![
+            grows(Weak, TOTAL, 1.1, "Total grows with the pages modified (weak).", NONE),
+            grows(Weak, OFFLINE, 1.8, "Offline doubles (weak).", CARD),
+            grows(Strong, TOTAL, 1.1, "Total grows with the pages modified (strong).", NONE),
+            grows(Strong, OFFLINE, 1.8, "Offline doubles (strong).", CARD),
+        ],
+    }
+}

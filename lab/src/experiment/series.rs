@@ -1,0 +1,132 @@
+//! Medians and spreads of the repetitions, and what they say.
+
+use super::plan::{Curve, Figure};
+use super::run::Run;
+use crate::measure::quantile;
+
+/// A figure of several repetitions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spread {
+    pub(super) median: f64,
+    pub(super) least: f64,
+    pub(super) most: f64,
+}
+
+impl Spread {
+    pub(super) fn of(values: &[f64]) -> Option<Self> {
+        let at = |q| quantile(values, q);
+        Some(Self { median: at(0.5)?, least: at(0.0)?, most: at(1.0)? })
+    }
+}
+
+/// What was measured at one value of the axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Place {
+    pub(super) x: f64,
+    pub(super) total_s: Option<Spread>,
+    pub(super) offline_s: Option<Spread>,
+    pub(super) downtime_s: Option<Spread>,
+    /// Migrations to the end.
+    pub(super) moved: usize,
+    /// Migrations that xenmig, had it not been told to, would not have begun.
+    pub(super) warned: usize,
+    /// Why, each reason once.
+    pub(super) reasons: Vec<String>,
+    pub(super) runs: usize,
+}
+
+/// A curve: its places in the order of the axis.
+pub(super) fn places(runs: &[&Run], curve: Curve) -> Vec<Place> {
+    let of: Vec<&&Run> = runs.iter().filter(|run| run.curve == curve).collect();
+    let mut values: Vec<f64> = of.iter().map(|run| run.x).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let place = |x: f64| {
+        let here: Vec<_> = of.iter().filter(|run| run.x == x).collect();
+        let spread = |what: &dyn Fn(&Run) -> Option<f64>| {
+            Spread::of(&here.iter().filter_map(|run| what(run)).collect::<Vec<_>>())
+        };
+        let warned = || here.iter().filter_map(|run| run.verdict.as_ref()).filter(|v| !v.go());
+        Place {
+            x,
+            total_s: spread(&|run| Some(run.moved()?.total_s)),
+            offline_s: spread(&Run::offline_s),
+            downtime_s: spread(&|run| Some(run.moved()?.downtime_s)),
+            moved: here.iter().filter(|run| run.moved().is_some()).count(),
+            warned: warned().count(),
+            reasons: {
+                let mut reasons: Vec<_> = warned().flat_map(|v| v.reasons.clone()).collect();
+                reasons.sort();
+                reasons.dedup();
+                reasons
+            },
+            runs: here.len(),
+        }
+    };
+    values.into_iter().map(place).collect()
+}
+
+/// Medians of one time along a curve.
+pub(super) fn medians(
+    runs: &[&Run],
+    curve: Curve,
+    what: impl Fn(&Place) -> Option<Spread>,
+) -> Vec<(f64, f64)> {
+    places(runs, curve).iter().filter_map(|p| Some((p.x, what(p)?.median))).collect()
+}
+
+/// By what factor the largest value exceeds the first.
+pub(super) fn growth(values: &[(f64, f64)]) -> Option<f64> {
+    let (_, first) = *values.first()?;
+    values.iter().map(|(_, value)| value / first).max_by(f64::total_cmp)
+}
+
+/// The first place from which on all values exceed the first by this share.
+pub(super) fn rises_from(values: &[(f64, f64)], share: f64) -> Option<f64> {
+    let (_, first) = *values.first()?;
+    let limit = first * (1.0 + share);
+    let above = values.iter().rev().take_while(|(_, value)| *value > limit);
+    above.last().map(|(x, _)| *x)
+}
+
+/// The least-squares line through the values: its slope, its value at 0, and how much of their
+/// variance it leaves (1 − R²).
+pub(super) fn line(values: &[(f64, f64)]) -> Option<(f64, f64, f64)> {
+    let n = values.len() as f64;
+    let mean = |what: &dyn Fn(&(f64, f64)) -> f64| values.iter().map(what).sum::<f64>() / n;
+    let (x, y) = (mean(&|v| v.0), mean(&|v| v.1));
+    let (xx, xy) = (mean(&|v| (v.0 - x).powi(2)), mean(&|v| (v.0 - x) * (v.1 - y)));
+    if values.len() < 3 || xx == 0.0 {
+        return None;
+    }
+    let slope = xy / xx;
+    let all = mean(&|v| (v.1 - y).powi(2));
+    let left = mean(&|v| (v.1 - y - slope * (v.0 - x)).powi(2));
+    Some((slope, y - slope * x, if all == 0.0 { 0.0 } else { left / all }))
+}
+
+/// Which of the figures' runs, as [`places`] wants them.
+pub(super) fn of(runs: &[Run], figure: Figure) -> Vec<&Run> {
+    runs.iter().filter(|run| run.figure == figure).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rise_begins_where_no_value_comes_back() {
+        let values = [(0.0, 10.0), (20.0, 12.0), (40.0, 10.1), (60.0, 12.0), (80.0, 15.0)];
+        assert_eq!(rises_from(&values, 0.1), Some(60.0));
+        assert_eq!(rises_from(&values, 0.6), None);
+        assert_eq!(growth(&values), Some(1.5));
+        assert_eq!(growth(&[]), None);
+    }
+
+    #[test]
+    fn a_line_is_found() {
+        let (slope, at_zero, left) = line(&[(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)]).unwrap();
+        assert!((slope - 2.0).abs() < 1e-9 && (at_zero - 3.0).abs() < 1e-9 && left < 1e-12);
+        assert_eq!(line(&[(1.0, 5.0), (2.0, 7.0)]), None);
+    }
+}
