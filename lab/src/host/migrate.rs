@@ -1,5 +1,5 @@
 //! A stock `xl migrate` of a guest to the host it is on, over a link of known
-//! bandwidth.
+//! bandwidth, or to another host of its network.
 
 use std::time::Duration;
 
@@ -48,6 +48,25 @@ impl Host {
         let elapsed = elapsed(&output.stdout())
             .ok_or_else(|| Error::Unexpected(format!("no time in {:?}", output.stdout())))?;
         Ok(Migration { output, elapsed })
+    }
+}
+
+/// Where a host takes migrations.
+const PORT: u16 = 8002;
+
+impl Host {
+    /// Takes migrations from other hosts of its network for as long as it lives, and gives the
+    /// command that leads there.
+    ///
+    /// # Errors
+    /// [`Error::NoNetwork`] for a host without one; as [`Host::run_ok`].
+    pub fn receive(&self) -> Result<String> {
+        let address = self.address.ok_or_else(|| Error::NoNetwork("this host has none".into()))?;
+        let listen = r#"setsid socat "TCP-LISTEN:$1,reuseaddr,fork" EXEC:'xl migrate-receive' \
+                </dev/null >/var/log/migrate-receive.log 2>&1 &
+            until ss -Htln "sport = :$1" | grep -q .; do sleep 0.05; done"#;
+        self.shell(listen, &[&PORT.to_string()])?;
+        Ok(format!("socat - TCP:{address}:{PORT}"))
     }
 }
 
