@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use xenlab::{Error, GuestSpec, HostBuilder, Status, XenVersion, unavailable};
+use xenlab::guest::{Datagram, Network};
+use xenlab::{Error, GuestSpec, HostBuilder, Status, Workload, XenVersion, unavailable};
 
 /// 200 Mbit/s: below what the emulated host can do, so that it is the limit.
 const RATE: u64 = 25_000_000;
@@ -30,6 +31,31 @@ fn a_hot_guest_migrates_and_its_memory_is_intact() {
     assert!(after.writes > before.writes);
     host.sleep(Duration::from_secs(3)).unwrap();
     assert!(host.verify(&guest.name).unwrap().writes >= after.writes + 4000);
+}
+
+#[test]
+fn a_guest_serves_before_and_after_a_migration() {
+    if let Some(why) = unavailable() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let host = HostBuilder::new(XenVersion::V4_17).boot().unwrap();
+    let service = Some("10.77.0.1:9000,50,512".parse().unwrap());
+    let network = Some(Network { address: [10, 77, 0, 2].into(), service });
+    let spec = GuestSpec { network, ..GuestSpec::new("net", Workload::IDLE) };
+    host.guest(&spec).unwrap();
+    let received = || {
+        let listen = "timeout 2 socat -u UDP-RECV:9000 - || [ $? = 124 ]";
+        host.shell(listen, &[]).unwrap().stdout
+    };
+    // Fewer than 50 a second: the emulated guest's timers are late, and socat has to start.
+    let complete = 60 * 512..=100 * 512;
+    assert!(complete.contains(&received().len()));
+    host.migrate("net", None).unwrap();
+    let after = received();
+    assert!(complete.contains(&after.len()));
+    let first = Datagram::decode(&after).unwrap();
+    assert!(first.guest_ns > 0 && first.sequence > 100, "{first:?}");
 }
 
 #[test]

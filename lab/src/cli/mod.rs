@@ -3,11 +3,13 @@
 mod daemon;
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use xenlab::guest::{Network, Service};
 use xenlab::measure::{Programs, accuracy, cost, policy};
 use xenlab::{Error, GuestSpec, Host, Images, Result, Status, Sysroot, Workload, XenVersion};
 
@@ -73,6 +75,12 @@ enum Command {
         /// Of its random numbers.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Gives it a network card with this address, in Dom0's 10.77.0.0/24.
+        #[arg(long)]
+        address: Option<Ipv4Addr>,
+        /// UDP datagrams it sends: ADDRESS:PORT,RATE,BYTES.
+        #[arg(long, requires = "address")]
+        service: Option<Service>,
     },
     /// Make a guest read back its memory and compare it with what it wrote.
     Verify { host: String, guest: String },
@@ -178,11 +186,12 @@ impl Arguments {
             Command::Run { host, argv } => return run(&daemon::attach(&host)?, &argv),
             Command::Push { host, local, remote } => daemon::attach(&host)?.push(local, &remote)?,
             Command::Pull { host, remote, local } => daemon::attach(&host)?.pull(&remote, local)?,
-            Command::Guest { host, name, workload, memory, vcpus, seed } => {
+            Command::Guest { host, name, workload, memory, vcpus, seed, address, service } => {
                 let spec = GuestSpec {
                     memory_mib: memory,
                     vcpus,
                     seed,
+                    network: address.map(|address| Network { address, service }),
                     ..GuestSpec::new(&name, workload)
                 };
                 let guest = daemon::attach(&host)?.guest(&spec)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Host, LAB_DIR, Running};
-use crate::guest::Workload;
+use crate::guest::{BRIDGE, Network, Workload};
 use crate::{Error, Result};
 
 /// Virtual time a guest has to boot and to come to its steady state.
@@ -34,6 +34,8 @@ pub struct GuestSpec {
     pub cold_pages: u32,
     /// Time between its reports, on its own clock.
     pub tick: Duration,
+    /// Its network card; `None` is none.
+    pub network: Option<Network>,
     /// Further lines for xl's configuration file.
     pub extra_config: String,
 }
@@ -49,6 +51,7 @@ impl GuestSpec {
             seed: 1,
             cold_pages: 1024,
             tick: Duration::from_secs(5),
+            network: None,
             extra_config: String::new(),
         }
     }
@@ -63,20 +66,29 @@ impl GuestSpec {
     pub fn config(&self) -> String {
         let Self { name, memory_mib, vcpus, workload, seed, cold_pages, .. } = self;
         let tick = self.tick.as_secs_f64();
+        let (image, words, card) = match &self.network {
+            None => ("guest", String::new(), String::new()),
+            Some(network) => {
+                let service = network.service.map(|service| format!(" service={service}"));
+                let words = format!(" address={}{}", network.address, service.unwrap_or_default());
+                let card = format!("vif = [\"bridge={BRIDGE},mac={}\"]\n", network.mac());
+                ("guest-net", words, card)
+            }
+        };
         format!(
             "name = \"{name}\"\n\
              type = \"pvh\"\n\
              kernel = \"/boot/vmlinux\"\n\
-             ramdisk = \"{LAB_DIR}/guest.img\"\n\
+             ramdisk = \"{LAB_DIR}/{image}.img\"\n\
              cmdline = \"console=hvc0 mitigations=off nopti quiet {QUICK_BOOT} \
-             workload={workload} seed={seed} cold={cold_pages} tick={tick}\"\n\
+             workload={workload} seed={seed} cold={cold_pages} tick={tick}{words}\"\n\
              memory = {memory_mib}\n\
              vcpus = {vcpus}\n\
              tsc_mode = \"always_emulate\"\n\
              on_poweroff = \"preserve\"\n\
              on_reboot = \"preserve\"\n\
              on_crash = \"preserve\"\n\
-             {extra}\n",
+             {card}{extra}\n",
             extra = self.extra_config
         )
     }
@@ -223,5 +235,18 @@ mod tests {
         let config = spec.config();
         assert!(config.contains("workload=hot:4000,2000 seed=1 cold=1024 tick=5\""), "{config}");
         assert!(config.contains("on_crash = \"preserve\""));
+        assert!(!config.contains("vif"));
+    }
+
+    #[test]
+    fn the_configuration_carries_the_network() {
+        let service = Some("10.77.0.1:9000,100,512".parse().unwrap());
+        let network = Some(Network { address: [10, 77, 0, 2].into(), service });
+        let config = GuestSpec { network, ..GuestSpec::new("g1", Workload::IDLE) }.config();
+        assert!(
+            config.contains("tick=5 address=10.77.0.2 service=10.77.0.1:9000,100,512\""),
+            "{config}"
+        );
+        assert!(config.contains("vif = [\"bridge=xenbr0,mac=00:16:3e:4d:00:02\"]"), "{config}");
     }
 }

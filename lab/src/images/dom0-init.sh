@@ -22,6 +22,11 @@ cat /boot/vmlinux /usr/bin/* /usr/sbin/* /usr/lib/xen-*/bin/* /usr/lib/x86_64-li
 mkdir -p /run/xenstored /run/xen /run/lock
 hostname dom0
 ip link set lo up
+# Where guests' network cards go; quiet while there are none.
+echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
+ip link add @BRIDGE@ type bridge mcast_snooping 0
+ip addr add @DOM0@/24 dev @BRIDGE@
+ip link set @BRIDGE@ up
 xenstored
 while [ ! -S /run/xenstored/socket ]; do sleep 0.05; done
 xen-init-dom0

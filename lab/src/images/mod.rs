@@ -6,6 +6,7 @@ mod apt;
 mod cpio;
 mod dom0;
 mod initramfs;
+mod netfront;
 mod programs;
 mod qemu_root;
 mod stage;
@@ -84,7 +85,10 @@ impl Images {
     pub fn forget(version: XenVersion) -> Result<()> {
         let cache = cache_dir();
         let apt = format!("apt-{}", version.suite());
-        stage::forget(&cache, &[&apt, "qemu", &dom0::name(version), &sysroot::name(version)])
+        let names = [dom0::name(version), netfront::name(version), sysroot::name(version)];
+        let names: Vec<_> =
+            [apt.as_str(), "qemu"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        stage::forget(&cache, &names)
     }
 }
 

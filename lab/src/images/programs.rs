@@ -17,15 +17,17 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Builds what is not up to date, into `target`.
-    pub(super) fn build(target: &Path) -> Result<Self> {
+    /// Builds what is not up to date.
+    pub(super) fn build() -> Result<Self> {
+        // Not in the cache: cargo would take what another checkout left there for its own.
+        let target = source_dir().parent().unwrap_or(Path::new(".")).join("target/lab");
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         Tool::new(&cargo, "cargo")
             .current_dir(source_dir())
             .args(["build", "--quiet", "--release", "--no-default-features", "--target", TARGET])
             .args(["--bin", "xenlab-agent", "--bin", "xenlab-load", "--bin", "xenlab-shape"])
             .arg("--target-dir")
-            .arg(target)
+            .arg(&target)
             .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("CARGO_BUILD_TARGET")

@@ -2,18 +2,22 @@
 //!
 //! Settings come from the kernel command line, which hands unknown
 //! `name=value` words to init as environment: `workload`, `seed`, `cold`
-//! (pages that are checked and never written again) and `tick` (seconds
-//! between reports). It prints lines that begin with `GUEST:` and answers
+//! (pages that are checked and never written again), `tick` (seconds between
+//! reports), `address` and `service` of a network card. It prints lines that begin with `GUEST:` and answers
 //! `verify TOKEN` on the console.
+
+mod network;
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Write};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use rustix::time::{ClockId, clock_gettime};
-use xenlab::guest::{Content, Pattern, Rng, Workload};
+use xenlab::guest::{Content, Pattern, Rng, Service, Workload};
 
 /// Pages are written, and CPU time is spent, once per slot.
 const SLOT: Duration = Duration::from_millis(10);
@@ -146,6 +150,18 @@ impl Load {
     }
 }
 
+/// Sets up the network card and the service, where there are any; the count of
+/// what the service sends.
+fn connect() -> std::io::Result<Option<Arc<AtomicU64>>> {
+    let invalid = |e| std::io::Error::new(std::io::ErrorKind::InvalidInput, e);
+    let Ok(address) = std::env::var("address") else { return Ok(None) };
+    let address: Ipv4Addr = address.parse().map_err(|_| invalid(address))?;
+    network::configure(address)?;
+    let Ok(service) = std::env::var("service") else { return Ok(None) };
+    let service: Service = service.parse().map_err(|e| invalid(format!("{e}")))?;
+    network::serve(service).map(Some)
+}
+
 fn main() {
     let text = setting("workload", String::from("idle"));
     let workload: Workload = match text.parse() {
@@ -162,6 +178,10 @@ fn main() {
     say(&format!("up {workload}"));
 
     let console = Console::listen();
+    let sent = connect().unwrap_or_else(|e| {
+        say(&format!("error: network: {e}"));
+        None
+    });
     let busy = workload.writes() || workload.cpu > 0.0;
     let start = Instant::now();
     let (mut ticks, mut steady) = (0u32, false);
@@ -185,11 +205,14 @@ fn main() {
             let span = (now - last_report).as_secs_f64();
             let (writes, cpu) = (load.content.writes(), cpu_seconds());
             say(&format!(
-                "tick {ticks} up={:.3} writes={writes} rate={:.1} cpu={:.4} work={}",
+                "tick {ticks} up={:.3} writes={writes} rate={:.1} cpu={:.4} work={}{}",
                 (now - start).as_secs_f64(),
                 (writes - last_writes) as f64 / span,
                 (cpu - last_cpu) / span,
                 load.work,
+                sent.as_ref()
+                    .map(|sent| format!(" sent={}", sent.load(Ordering::Relaxed)))
+                    .unwrap_or_default(),
             ));
             (last_report, last_writes, last_cpu) = (now, writes, cpu);
         }
