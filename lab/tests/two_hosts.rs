@@ -1,8 +1,9 @@
 //! Two hosts that reach each other, on a real Xen.
 
 use std::thread;
+use std::time::Instant;
 
-use xenlab::{Error, GuestSpec, HostBuilder, Lan, XenVersion, unavailable};
+use xenlab::{Error, GuestSpec, HostBuilder, Lan, XenVersion, in_step, unavailable};
 
 #[test]
 fn a_guest_goes_to_another_host_with_its_memory() {
@@ -24,8 +25,11 @@ fn a_guest_goes_to_another_host_with_its_memory() {
     source.guest(&spec).unwrap();
     let before = source.verify("g1").unwrap();
 
-    let way = target.receive().unwrap();
-    source.run_ok(["xl", "migrate", "-s", "", "g1", &way]).unwrap();
+    let way = target.receive(8002, None).unwrap();
+    let migrate = || source.run_ok(["xl", "migrate", "-s", "", "g1", &way]);
+    let (_, clocks) = in_step([&source, &target], Instant::now(), migrate).unwrap();
+    let [source_s, target_s] = clocks.map(|clock| clock.last_s());
+    assert!((source_s - target_s).abs() < 0.2, "{source_s} s, {target_s} s");
 
     let after = target.verify("g1").unwrap();
     assert_eq!(after.pages, before.pages);

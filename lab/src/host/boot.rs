@@ -15,6 +15,7 @@ use super::qmp::Qmp;
 use super::{Host, snapshot};
 use crate::Result;
 use crate::error::Context;
+use crate::guest::BRIDGE;
 use crate::images::{Images, XenVersion, cache_dir, lock, sweep};
 
 /// The file in a host's folder that says which CPU it runs on.
@@ -23,13 +24,11 @@ const CORE: &str = "core";
 /// Wall-clock time for Dom0 to come up; it takes some ten seconds.
 const BOOT: Duration = Duration::from_secs(300);
 
-/// Puts Dom0's network card on the bridge of the guests.
-const BRIDGE: &str = r#"set -e
-    ip link show xenbr0 >/dev/null 2>&1 || ip link add xenbr0 type bridge
-    ip link set eth0 master xenbr0 up
-    ip address flush dev xenbr0
-    ip address add "$1/24" broadcast + dev xenbr0
-    ip link set xenbr0 up"#;
+/// Puts Dom0's network card on the guests' bridge, which has the same address on every host.
+const JOIN: &str = r#"set -e
+    ip link set eth0 master "$1" up
+    ip address flush dev "$1"
+    ip address add "$2/24" dev "$1""#;
 
 /// What a host is to be like. The defaults are what tests want.
 #[derive(Debug, Clone)]
@@ -117,7 +116,7 @@ impl HostBuilder {
         self
     }
 
-    /// Puts its network card into `lan`, and Dom0 on a bridge `xenbr0`. Implies
+    /// Puts its network card into `lan`, and on the guests' bridge. Implies
     /// [`real_time`](Self::real_time): hosts that stand still answer nobody.
     #[must_use]
     pub fn lan(mut self, lan: &Lan) -> Self {
@@ -158,11 +157,11 @@ impl HostBuilder {
         qmp.wait_loaded(BOOT)?;
         let serial = qemu.serial.clone();
         machine.qemu = Some(qemu);
-        let channel = if self.real_time {
+        let (channel, qmp) = if self.real_time {
             qmp.cont()?;
-            Channel::new(agent, None)?
+            (Channel::new(agent, None)?, Some(qmp.into()))
         } else {
-            Channel::new(agent, Some(qmp))?
+            (Channel::new(agent, Some(qmp))?, None)
         };
         let host = Host {
             channel,
@@ -170,11 +169,12 @@ impl HostBuilder {
             limit: self.limit,
             tokens: AtomicU32::new(1),
             address: port.as_ref().map(Port::address),
+            qmp,
             _machine: Some(machine),
         };
         host.ping(BOOT)?;
         if let Some(address) = host.address {
-            host.shell(BRIDGE, &[&address.to_string()])?;
+            host.shell(JOIN, &[BRIDGE, &address.to_string()])?;
         }
         Ok(host)
     }

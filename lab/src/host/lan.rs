@@ -16,14 +16,14 @@ use std::thread;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::Context;
+use crate::guest::DOM0;
 use crate::images::Tool;
 use crate::{Error, Result};
 
-/// The first three numbers of every address, /24. They are in no other network: the namespace
-/// leads nowhere.
-const SUBNET: [u8; 3] = [10, 77, 0];
-/// The outside's number.
+/// The last number of the outside's address. That of hosts counts from [`DOM0`]'s.
 const OUTSIDE: u8 = 254;
+/// Guests' addresses begin here.
+const GUESTS: u8 = 100;
 
 /// Prints a letter when all is there, and stays until its stdin ends.
 const MAKE: &str = r#"set -e
@@ -78,13 +78,19 @@ impl Lan {
             return Err(none(String::from_utf8_lossy(&output.stderr).into_owned()));
         }
         let namespace = namespace.context(|| "opening the namespace".into())?;
-        Ok(Self(Arc::new(Shared { namespace, hosts: AtomicU8::new(0) })))
+        Ok(Self(Arc::new(Shared { namespace, hosts: AtomicU8::new(DOM0.octets()[3]) })))
     }
 
     /// The address from which [`Lan::socket`] sends.
     #[must_use]
     pub fn outside(&self) -> Ipv4Addr {
         address(OUTSIDE)
+    }
+
+    /// An address for guest number `number`; no host's.
+    #[must_use]
+    pub fn guest(&self, number: u8) -> Ipv4Addr {
+        address(GUESTS + number % (OUTSIDE - GUESTS))
     }
 
     /// A UDP socket in it, outside of all hosts.
@@ -108,8 +114,8 @@ impl Lan {
 
     /// A place for one more host.
     pub(super) fn connect(&self) -> Result<Port> {
-        let number = self.0.hosts.fetch_add(1, Ordering::Relaxed) + 1;
-        if number >= OUTSIDE {
+        let number = self.0.hosts.fetch_add(1, Ordering::Relaxed);
+        if number >= GUESTS {
             return Err(Error::NoNetwork(format!("{number} hosts are too many for one")));
         }
         let port = Port { lan: self.clone(), number };
@@ -154,7 +160,7 @@ impl Port {
 }
 
 fn address(number: u8) -> Ipv4Addr {
-    let [a, b, c] = SUBNET;
+    let [a, b, c, _] = DOM0.octets();
     Ipv4Addr::new(a, b, c, number)
 }
 

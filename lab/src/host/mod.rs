@@ -2,7 +2,9 @@
 
 mod boot;
 mod channel;
+mod clock;
 mod guest;
+mod in_step;
 mod lan;
 mod migrate;
 mod qemu;
@@ -14,6 +16,7 @@ mod snapshot;
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,7 +28,9 @@ use crate::protocol::{Exec, Kind, VERSION};
 use crate::{Error, Result};
 
 pub use boot::{HostBuilder, unavailable};
+pub use clock::Clock;
 pub use guest::{Guest, GuestSpec, Verified};
+pub use in_step::in_step;
 pub use lan::Lan;
 pub use migrate::Migration;
 pub use running::{Output, Running, Status};
@@ -45,6 +50,8 @@ pub struct Host {
     limit: Duration,
     tokens: AtomicU32,
     address: Option<Ipv4Addr>,
+    /// In real time, for [`in_step`].
+    qmp: Option<Mutex<qmp::Qmp>>,
     /// After the channel, so that the channel closes first.
     _machine: Option<boot::Machine>,
 }

@@ -59,6 +59,7 @@ impl Host {
             // Other processes count from 1, too.
             tokens: AtomicU32::new(std::process::id().wrapping_mul(1000)),
             address: None,
+            qmp: None,
             _machine: None,
         })
     }
