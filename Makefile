@@ -41,6 +41,9 @@ bench: deps ## cost of sampling and of the program; QUICK=1 for a short run
 bench-policy: deps ## budgets beside the stock policy on real Xen; QUICK=1 for a short run
 	scripts/bench-policy
 
+bench-network: deps ## two hosts on a network, seen from outside; QUICK=1 for a short run
+	scripts/bench-network
+
 doc: deps ## API documentation in target/doc, man pages and completions in target/assets
 	cargo doc --workspace --no-deps
 	XENMIG_ASSETS_DIR=$(CURDIR)/target/assets cargo build --release -p xenmig-cli
