@@ -25,8 +25,10 @@ const OUTSIDE: u8 = 254;
 /// Guests' addresses begin here.
 const GUESTS: u8 = 100;
 
-/// Prints a letter when all is there, and stays until its stdin ends.
+/// Prints a letter when all is there and taps can be had, and stays until its stdin ends.
 const MAKE: &str = r#"set -e
+    ip tuntap add mode tap trial
+    ip link delete trial
     ip link set lo up
     ip link add lan type bridge
     ip address add "$1/24" broadcast + dev lan

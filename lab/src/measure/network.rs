@@ -77,7 +77,7 @@ pub fn run(
                     Err(error) if lost == LOST || hosts.iter().any(|h| h.answers(&spec.name)) => {
                         return Err(error);
                     }
-                    Err(_) => say("the guest answers no more: another one"),
+                    Err(error) => say(&format!("the guest answers no more, another goes: {error}")),
                 }
                 lost += 1;
                 for host in &hosts {
