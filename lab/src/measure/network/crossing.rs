@@ -20,7 +20,7 @@ pub(super) struct Crossing {
     pub way: &'static Way,
     from: usize,
     to: usize,
-    /// An earlier migration went the same way.
+    /// The source had migrated to this target before.
     pub known: bool,
     /// Events and report of xenmig.
     account: Vec<Value>,
@@ -102,7 +102,7 @@ impl Crossing {
     pub(super) fn raw(&self) -> Value {
         json!({
             "from": self.from + 1, "to": self.to + 1, "buffer_bytes": self.way.buffer,
-            "way_known": self.known, "guest_intact": self.intact,
+            "target_known": self.known, "guest_intact": self.intact,
             "outage_s": self.outage.s, "outage_error_s": self.outage.error_s,
             "outage_outside_s": self.outage_outside.s,
             "outage_outside_error_s": self.outage_outside.error_s,

@@ -43,7 +43,7 @@ pub(super) fn page(version: XenVersion, crossings: &[Crossing], hung: usize) -> 
     for (what, value) in rows {
         let _ = writeln!(page, "| {what} | {value} |");
     }
-    page += "\n| hosts | buffers | way known | total | expected when stopping | downtime by xenmig \
+    page += "\n| hosts | buffers | target known | total | expected when stopping | downtime by xenmig \
              | guest suspended | outage | datagrams lost |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
     for crossing in crossings {
@@ -63,20 +63,32 @@ pub(super) fn page(version: XenVersion, crossings: &[Crossing], hung: usize) -> 
             crossing.lost,
         );
     }
-    page += "\nBuffers are those of the sockets at both ends. What they hold when the guest is \
-             suspended has\nto arrive and to be put into memory before it runs again. xenmig cannot \
-             see it, but learns it as\na part of the fixed costs from the first migration to a \
-             target. Medians of (expected when\nstopping, real downtime, error):\n\n\
-             | buffers | way unknown | way known |\n| --- | --- | --- |\n";
-    for way in &WAYS {
-        let cell = |known: bool| {
-            let these =
-                || crossings.iter().filter(|c| c.known == known && std::ptr::eq(c.way, way));
-            let [expected, real] = [Crossing::expected_s, Crossing::downtime_s]
-                .map(|figure| ms(median(these(), figure)));
-            format!("{expected}, {real}, {}", ms(median(these(), surprise_s)))
+    page += "\nMedians, by the buffers of the sockets at both ends, and the parts of xenmig's downtime: \
+             the last\ncopy; the target's part until it has everything, with what the buffers still \
+             held and its own work,\nsuch as the script that connects a network card; and the start. \
+             With a target that is not known\nxenmig, made to go by `--force`, can expect no more \
+             than the copy.\n\n\
+             | buffers | target known | expected when stopping | downtime by xenmig | error | last \
+             copy | target | start |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n";
+    for (way, known) in WAYS.iter().flat_map(|way| [(way, false), (way, true)]) {
+        let of = |figure: &dyn Fn(&Crossing) -> Option<f64>| {
+            let these = crossings.iter().filter(|c| c.known == known && std::ptr::eq(c.way, way));
+            median(these, figure)
         };
-        let _ = writeln!(page, "| {} | {} | {} |", way.name, cell(false), cell(true));
+        let part = |name: &str| ms(of(&|c| c.stated(&format!("/measured/{name}_s"))));
+        let Some(expected) = of(&Crossing::expected_s) else { continue };
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            way.name,
+            if known { "yes" } else { "no" },
+            ms(Some(expected)),
+            part("downtime"),
+            ms(of(&surprise_s)),
+            part("last_copy"),
+            part("transport"),
+            part("resume"),
+        );
     }
     page
 }
