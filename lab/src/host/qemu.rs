@@ -16,7 +16,7 @@ use crate::images::Images;
 use crate::{Error, Result};
 
 /// From QEMU's start until its sockets are there.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(120);
 
 /// A running QEMU, killed when dropped.
 pub(super) struct Qemu {
