@@ -132,13 +132,13 @@ pub(super) fn surprise_s(crossing: &Crossing) -> Option<f64> {
     Some((crossing.downtime_s()? - crossing.expected_s()?).abs())
 }
 
-pub(super) fn last_line(crossings: &[Crossing], lost: usize) -> Value {
+pub(super) fn last_line(crossings: &[Crossing], hung: usize) -> Value {
     let ms = |s: Option<f64>| s.map(|s| s * 1e3);
     json!({
         "bar": "network",
         "migrations": crossings.len(),
         "guest_intact": crossings.iter().filter(|crossing| crossing.intact).count(),
-        "guests_lost_by_emulator": lost,
+        "guests_hung": hung,
         "outage_ms_median": ms(median(crossings, |c| Some(c.outage.s))),
         "suspended_ms_median": ms(median(crossings, |c| Some(c.suspended_s))),
         "xenmig_downtime_ms_median": ms(median(crossings, Crossing::downtime_s)),

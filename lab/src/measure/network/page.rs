@@ -32,7 +32,7 @@ pub(super) fn page(version: XenVersion, crossings: &[Crossing], hung: usize) -> 
     let apart = crossings.iter().map(|crossing| crossing.apart_s).fold(0.0, f64::max);
     let rows = [
         ("migrations, guest intact afterwards", format!("{}, {intact}", crossings.len())),
-        ("guests that the emulator lost, and another went", hung.to_string()),
+        ("guests that hung (not counted above), and another went", hung.to_string()),
         ("outage, median", of(|c| Some(c.outage.s))),
         ("guest suspended, median", of(|c| Some(c.suspended_s))),
         ("downtime by xenmig, median", of(Crossing::downtime_s)),
