@@ -85,6 +85,9 @@ pub enum Error {
         /// The end of its console log.
         console: String,
     },
+    /// No network can be made on this machine.
+    #[error("no network for hosts: {0} (it needs the right to make namespaces, bridges and taps)")]
+    NoNetwork(String),
     /// A cached or answered thing is not what it should be.
     #[error("{0}")]
     Unexpected(String),

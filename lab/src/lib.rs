@@ -36,7 +36,8 @@ pub use error::{Error, Result};
 pub use guest::Workload;
 #[cfg(feature = "host")]
 pub use host::{
-    Guest, GuestSpec, Host, HostBuilder, Migration, Output, Running, Status, Verified, unavailable,
+    Clock, Guest, GuestSpec, Host, HostBuilder, Lan, Migration, Output, Running, Status, Verified,
+    in_step, unavailable,
 };
 #[cfg(feature = "host")]
 pub use images::{Images, Sysroot, XenVersion, cache_dir};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use xenlab::guest::{Network, Service};
-use xenlab::measure::{Programs, accuracy, cost, policy};
+use xenlab::measure::{Programs, accuracy, cost, network, policy};
 use xenlab::{Error, GuestSpec, Host, Images, Result, Status, Sysroot, Workload, XenVersion};
 
 /// Real Xen hosts under QEMU, in virtual time.
@@ -149,6 +149,22 @@ enum Command {
     },
     #[command(flatten)]
     Paper(paper::Command),
+    /// Migrations between two hosts, seen from outside.
+    Network {
+        /// Xen version.
+        #[arg(long, default_value = "4.17")]
+        xen: XenVersion,
+        /// One migration in each direction.
+        #[arg(long)]
+        quick: bool,
+        /// Folder of `xenmig`, `xenmig-save-helper` and `libxenmig_precopy.so`, built for that
+        /// version, with the example `watch` in `examples`.
+        #[arg(long, default_value = "target/release")]
+        programs: PathBuf,
+        /// Where network.md and network.json go.
+        #[arg(long, default_value = "docs")]
+        out: PathBuf,
+    },
     /// What sampling costs a guest, and the program this machine.
     Bench {
         /// Xen version.
@@ -240,11 +256,7 @@ impl Arguments {
                 println!("{line}");
             }
             Command::Policy { xen, quick, only, programs, out } => {
-                let programs = Programs {
-                    xenmig: programs.join("xenmig"),
-                    watch: programs.join("examples/watch"),
-                    hook: Some(programs),
-                };
+                let programs = Programs::in_folder(programs);
                 let (raw, page, line) =
                     policy::run(xen, &programs, quick, &only, &mut |text| eprintln!("{text}"))?;
                 write(&out.join("policy.json"), &format!("{raw:#}\n"))?;
@@ -252,6 +264,14 @@ impl Arguments {
                 println!("{line}");
             }
             Command::Paper(command) => command.run()?,
+            Command::Network { xen, quick, programs, out } => {
+                let programs = Programs::in_folder(programs);
+                let (raw, page, line) =
+                    network::run(xen, &programs, quick, &mut |text| eprintln!("{text}"))?;
+                write(&out.join("network.json"), &format!("{raw:#}\n"))?;
+                write(&out.join("network.md"), &page)?;
+                println!("{line}");
+            }
             Command::Bench { xen, quick, xenmig } => {
                 println!("{}", cost::run(xen, &xenmig, quick, &mut |text| eprintln!("{text}"))?);
             }

@@ -86,11 +86,7 @@ impl Command {
                 println!("{all:#}");
             }
             Self::Experiment { figures, xen, quick, hosts, programs, out } => {
-                let programs = Programs {
-                    xenmig: programs.join("xenmig"),
-                    watch: programs.join("examples/watch"),
-                    hook: Some(programs),
-                };
+                let programs = Programs::in_folder(programs);
                 let experiment = Experiment { version: xen, programs, quick, hosts, out };
                 println!("{}", experiment.run(&figures.0, &mut |text| eprintln!("{text}"))?);
             }

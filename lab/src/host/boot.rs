@@ -9,11 +9,13 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::thread::CpuSet;
 
 use super::channel::Channel;
+use super::lan::{Lan, Port};
 use super::qemu::{Qemu, Start};
 use super::qmp::Qmp;
 use super::{Host, snapshot};
 use crate::Result;
 use crate::error::Context;
+use crate::guest::BRIDGE;
 use crate::images::{Images, XenVersion, cache_dir, lock, sweep};
 
 /// The file in a host's folder that says which CPU it runs on.
@@ -21,6 +23,12 @@ const CORE: &str = "core";
 
 /// Wall-clock time for Dom0 to come up; it takes some ten seconds.
 const BOOT: Duration = Duration::from_secs(300);
+
+/// Puts Dom0's network card on the guests' bridge, which has the same address on every host.
+const JOIN: &str = r#"set -e
+    ip link set eth0 master "$1" up
+    ip address flush dev "$1"
+    ip address add "$2/24" dev "$1""#;
 
 /// What a host is to be like. The defaults are what tests want.
 #[derive(Debug, Clone)]
@@ -33,6 +41,7 @@ pub struct HostBuilder {
     pub(super) real_time: bool,
     pub(super) limit: Duration,
     pub(super) cold: bool,
+    pub(super) lan: Option<Lan>,
 }
 
 impl Default for HostBuilder {
@@ -53,6 +62,7 @@ impl HostBuilder {
             real_time: false,
             limit: Duration::from_secs(600),
             cold: false,
+            lan: None,
         }
     }
 
@@ -106,11 +116,19 @@ impl HostBuilder {
         self
     }
 
+    /// Puts its network card into `lan`, and on the guests' bridge. Implies
+    /// [`real_time`](Self::real_time): hosts that stand still answer nobody.
+    #[must_use]
+    pub fn lan(mut self, lan: &Lan) -> Self {
+        self.lan = Some(lan.clone());
+        self.real_time(true)
+    }
+
     /// Whether this host is what snapshots are kept of: one per Xen version.
     fn plain(&self) -> bool {
         let plain = Self::new(self.version);
         let sizes = |b: &Self| (b.memory_mib, b.dom0_memory_mib, b.cpus, b.real_time);
-        sizes(self) == sizes(&plain) && self.xen_arguments.is_empty()
+        sizes(self) == sizes(&plain) && self.xen_arguments.is_empty() && self.lan.is_none()
     }
 
     /// Builds what is missing, boots, and waits for Dom0.
@@ -131,26 +149,33 @@ impl HostBuilder {
 
     /// Starts QEMU in a prepared folder and waits for the agent.
     fn start(&self, images: &Images, mut machine: Machine, start: &Start<'_>) -> Result<Host> {
-        let mut qemu = Qemu::start(images, self, machine.dir.path(), start, machine.core)?;
+        let port = self.lan.as_ref().map(Lan::connect).transpose()?;
+        let (dir, core) = (machine.dir.path(), machine.core);
+        let mut qemu = Qemu::start(images, self, dir, start, core, port.as_ref())?;
         let agent = qemu.connect("agent.sock")?;
         let mut qmp = Qmp::new(qemu.connect("qmp.sock")?)?;
         qmp.wait_loaded(BOOT)?;
         let serial = qemu.serial.clone();
         machine.qemu = Some(qemu);
-        let channel = if self.real_time {
+        let (channel, qmp) = if self.real_time {
             qmp.cont()?;
-            Channel::new(agent, None)?
+            (Channel::new(agent, None)?, Some(qmp.into()))
         } else {
-            Channel::new(agent, Some(qmp))?
+            (Channel::new(agent, Some(qmp))?, None)
         };
         let host = Host {
             channel,
             serial,
             limit: self.limit,
             tokens: AtomicU32::new(1),
+            address: port.as_ref().map(Port::address),
+            qmp,
             _machine: Some(machine),
         };
         host.ping(BOOT)?;
+        if let Some(address) = host.address {
+            host.shell(JOIN, &[BRIDGE, &address.to_string()])?;
+        }
         Ok(host)
     }
 

@@ -180,6 +180,21 @@ impl Host {
     /// # Errors
     /// [`Error::Guest`] when a page is damaged, or the guest does not answer.
     pub fn verify(&self, name: &str) -> Result<Verified> {
+        let answer = self
+            .ask(name)?
+            .ok_or_else(|| self.guest_error(name, "no answer to verify: dead or hung"))?;
+        parse_verified(&answer)
+            .ok_or_else(|| self.guest_error(name, &format!("memory is damaged: {answer}")))
+    }
+
+    /// Whether a guest of this name is here and answers, whatever the state of its memory.
+    #[must_use]
+    pub fn answers(&self, name: &str) -> bool {
+        self.ask(name).is_ok_and(|answer| answer.is_some())
+    }
+
+    /// Its answer to `verify`, if there is one.
+    fn ask(&self, name: &str) -> Result<Option<String>> {
         let domid = self.domid(name)?.to_string();
         let token = format!("{domid}.{}", self.token());
         let ask = r#"tty=$(xenstore-read "/local/domain/$1/console/tty") &&
@@ -187,11 +202,8 @@ impl Host {
         self.shell(ask, &[&domid, &token])?;
         let prefix = format!("GUEST: verify {token} ");
         let mut console = self.console(name, VERIFY)?;
-        let line = console
-            .line_where(|l| l.starts_with(&prefix))?
-            .ok_or_else(|| self.guest_error(name, "no answer to verify: dead or hung"))?;
-        parse_verified(&line[prefix.len()..])
-            .ok_or_else(|| self.guest_error(name, &format!("memory is damaged: {line}")))
+        let line = console.line_where(|l| l.starts_with(&prefix))?;
+        Ok(line.map(|line| line[prefix.len()..].to_owned()))
     }
 
     /// Destroys a guest.

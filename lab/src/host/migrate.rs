@@ -1,5 +1,5 @@
 //! A stock `xl migrate` of a guest to the host it is on, over a link of known
-//! bandwidth.
+//! bandwidth, or to another host of its network.
 
 use std::time::Duration;
 
@@ -48,6 +48,24 @@ impl Host {
         let elapsed = elapsed(&output.stdout())
             .ok_or_else(|| Error::Unexpected(format!("no time in {:?}", output.stdout())))?;
         Ok(Migration { output, elapsed })
+    }
+}
+
+impl Host {
+    /// Takes migrations from other hosts of its network at TCP port `port` for as long as it lives,
+    /// and gives the command that leads there. With a `buffer`, both ends' sockets hold so many
+    /// bytes; otherwise as many as TCP likes.
+    ///
+    /// # Errors
+    /// [`Error::NoNetwork`] for a host without one; as [`Host::run_ok`].
+    pub fn receive(&self, port: u16, buffer: Option<u32>) -> Result<String> {
+        let address = self.address.ok_or_else(|| Error::NoNetwork("this host has none".into()))?;
+        let listen = r#"setsid socat "TCP-LISTEN:$1,reuseaddr,fork$2" EXEC:'xl migrate-receive' \
+                </dev/null >/var/log/migrate-receive.log 2>&1 &
+            until ss -Htln "sport = :$1" | grep -q .; do sleep 0.05; done"#;
+        let held = |option: &str| buffer.map_or(String::new(), |n| format!(",{option}={n}"));
+        self.shell(listen, &[&port.to_string(), &held("rcvbuf")])?;
+        Ok(format!("socat - TCP:{address}:{port}{}", held("sndbuf")))
     }
 }
 

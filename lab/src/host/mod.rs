@@ -2,7 +2,10 @@
 
 mod boot;
 mod channel;
+mod clock;
 mod guest;
+mod in_step;
+mod lan;
 mod migrate;
 mod qemu;
 mod qmp;
@@ -11,7 +14,9 @@ mod serial;
 mod serve;
 mod snapshot;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,7 +28,10 @@ use crate::protocol::{Exec, Kind, VERSION};
 use crate::{Error, Result};
 
 pub use boot::{HostBuilder, unavailable};
+pub use clock::Clock;
 pub use guest::{Guest, GuestSpec, Verified};
+pub use in_step::in_step;
+pub use lan::Lan;
 pub use migrate::Migration;
 pub use running::{Output, Running, Status};
 
@@ -41,6 +49,9 @@ pub struct Host {
     serial: Serial,
     limit: Duration,
     tokens: AtomicU32,
+    address: Option<Ipv4Addr>,
+    /// In real time, for [`in_step`].
+    qmp: Option<Mutex<qmp::Qmp>>,
     /// After the channel, so that the channel closes first.
     _machine: Option<boot::Machine>,
 }
@@ -177,6 +188,12 @@ impl Host {
         std::fs::write(local, self.pull_bytes(remote)?)
             .and_then(|()| std::fs::set_permissions(local, PermissionsExt::from_mode(mode)))
             .context(|| format!("writing {}", local.display()))
+    }
+
+    /// Dom0's address in its [`Lan`]; `None` without one.
+    #[must_use]
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        self.address
     }
 
     /// The last lines Xen and Dom0 wrote to their serial console.

@@ -9,13 +9,14 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::HostBuilder;
+use super::lan::Port;
 use super::serial::Serial;
 use crate::error::Context;
 use crate::images::Images;
 use crate::{Error, Result};
 
 /// From QEMU's start until its sockets are there.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(120);
 
 /// A running QEMU, killed when dropped.
 pub(super) struct Qemu {
@@ -40,9 +41,12 @@ impl Qemu {
         dir: &Path,
         start: &Start<'_>,
         core: usize,
+        port: Option<&Port>,
     ) -> Result<Self> {
-        let mut command = images.qemu.emulator(core);
+        let enter = port.map(Port::enter);
+        let mut command = images.qemu.emulator(core, enter.as_ref().map_or(&[], |e| e));
         command.args(machine(images, builder));
+        command.args(port.iter().flat_map(|port| port.card()));
         let at = |name: &str| dir.join(name).display().to_string();
         command.args(["-serial", &format!("file:{}", at("serial.log"))]);
         command.args(["-qmp", &format!("unix:{},server=on,wait=off", at("qmp.sock"))]);

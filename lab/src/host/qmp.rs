@@ -63,6 +63,16 @@ impl Qmp {
         self.execute("cont", &json!({})).map(drop)
     }
 
+    /// The ACPI power management timer: virtual time in ticks, 24 bits of it.
+    pub(super) fn ticks(&mut self) -> Result<u32> {
+        let read = json!({"command-line": "i /w 0x608"});
+        let answer = self.execute("human-monitor-command", &read)?;
+        let number = answer.as_str().and_then(|text| text.trim().rsplit_once("0x"));
+        number
+            .and_then(|(_, digits)| u32::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| Error::Unexpected(format!("QEMU's timer is {answer}")))
+    }
+
     /// Whether a start from a saved state is still loading it.
     pub(super) fn wait_loaded(&mut self, limit: Duration) -> Result<()> {
         self.poll(limit, "query-status", |status| match status {

@@ -58,6 +58,8 @@ impl Host {
             limit: Duration::from_secs(24 * 3600),
             // Other processes count from 1, too.
             tokens: AtomicU32::new(std::process::id().wrapping_mul(1000)),
+            address: None,
+            qmp: None,
             _machine: None,
         })
     }

@@ -47,11 +47,14 @@ impl QemuRoot {
     }
 
     /// QEMU's system emulator on CPU number `core`, killed when the thread that
-    /// starts it ends.
-    pub(crate) fn emulator(&self, core: usize) -> Command {
-        let mut command = Command::new("taskset");
-        command.args(["-c", &core.to_string(), "setpriv", "--pdeathsig", "KILL", "--"]);
-        command.args(self.argv("qemu-system-x86_64"));
+    /// starts it ends; begun by the words of `enter`, if there are any.
+    pub(crate) fn emulator(&self, core: usize, enter: &[String]) -> Command {
+        let core = core.to_string();
+        let pinned = ["taskset", "-c", &core, "setpriv", "--pdeathsig", "KILL", "--"];
+        let pinned = pinned.map(str::to_owned);
+        let argv = [enter, &pinned, &self.argv("qemu-system-x86_64")].concat();
+        let mut command = Command::new(&argv[0]);
+        command.args(&argv[1..]);
         command.env("QEMU_MODULE_DIR", self.dir.join("usr/lib/x86_64-linux-gnu/qemu"));
         command
     }

@@ -1,9 +1,10 @@
 //! Measurements on real Xen: what a migration really did ([`observe`]), how right the predictions
 //! made before it were ([`accuracy`]), what a budget is worth beside the stock policy ([`policy`]),
-//! and what xenmig itself costs ([`cost`]).
+//! what a network beside xenmig shows ([`network`]), and what xenmig itself costs ([`cost`]).
 
 pub mod accuracy;
 pub mod cost;
+pub mod network;
 pub mod observe;
 pub mod policy;
 mod stats;
@@ -32,6 +33,16 @@ const XENMIG: &str = "/usr/local/bin/xenmig";
 const WATCH: &str = "/usr/local/bin/xenmig-watch";
 
 impl Programs {
+    /// Those that cargo built into `folder`, and the hook.
+    #[must_use]
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self {
+            xenmig: folder.join("xenmig"),
+            watch: folder.join("examples/watch"),
+            hook: Some(folder),
+        }
+    }
+
     /// Copies them into Dom0.
     ///
     /// # Errors
