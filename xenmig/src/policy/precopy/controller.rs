@@ -314,8 +314,9 @@ impl Controller {
         let waited = self.waited + waiting;
         let most = self.steering.max_wait;
         let limit = match self.known.steady {
-            // A sample may have missed the calm moments. But less CPU time helps for certain.
-            Some(true) if !last || self.steering.on_miss == OnMiss::Throttle => return false,
+            // A sample may have missed the calm moments, so they are waited for before giving up.
+            // Elsewhere it would cost more than it promises: meanwhile the set grows again.
+            Some(true) if !last || self.steering.on_miss != OnMiss::Abort => return false,
             None if self.stale < PATIENCE => most.min(elapsed.mul_f64(FIRST_WAIT)),
             Some(_) | None => most,
         };
