@@ -19,6 +19,9 @@ const CAP: u32 = 90;
 /// A line to the receiver that breaks when it is told to.
 const LINE: &str = "/root/line.pl";
 
+/// Configuration under which a guest is throttled to nearly nothing.
+const DEEP: &str = "/root/deep.toml";
+
 /// A short sample, and whatever the gate makes of it.
 const FIXED: [&str; 9] =
     ["migrate", "g1", "localhost", "--force", "--window", "500ms", "--windows", "1", "--bandwidth"];
@@ -38,6 +41,7 @@ impl Faults {
     fn new(group: &'static str, workload: &str) -> Option<Self> {
         let scene = scene()?;
         scene.host.push_bytes(include_bytes!("faults/line.pl"), LINE, 0o644).unwrap();
+        scene.host.push_bytes(b"[steer]\ncap_floor = 0.01\n", DEEP, 0o644).unwrap();
         let mut faults = Self { scene, domid: 0, group, rows: 0 };
         faults.create(workload);
         Some(faults)

@@ -4,8 +4,9 @@ use super::{Faults, UNSTEERED, over, with};
 
 const WORKLOAD: &str = "hot:2000,1000";
 
-/// Arguments of a save that is throttled in vain.
-const THROTTLED: [&str; 5] = ["160Mbit/s", "--downtime", "1ms", "--on-miss", "throttle"];
+/// Arguments of a save that is throttled in vain, and so far that it takes long enough to be hit.
+const THROTTLED: [&str; 7] =
+    ["20Mbit/s", "--downtime", "1ms", "--on-miss", "throttle", "--config", super::DEEP];
 /// What is said once it is.
 const CAPPED: &str = "throttled to";
 
@@ -15,9 +16,13 @@ const XENMIG: &str = "pkill -KILL -x xenmig";
 /// What a shell gives for SIGKILL.
 const KILLED: i32 = 128 + 9;
 
-/// A line of 160 Mbit/s.
+/// A line of 160 Mbit/s, and one on which small rounds take half a second.
 fn slow() -> [String; 2] {
     over("never", "cut xenlab-shape 20000000 --")
+}
+
+fn very_slow() -> [String; 2] {
+    over("never", "cut xenlab-shape 2500000 --")
 }
 
 #[test]
@@ -30,7 +35,7 @@ fn the_save_helper_is_killed() {
     faults.stays(what, "live", &ran, 3, &["cannot save"]);
     let ran = faults.migrate_and(&with(&UNSTEERED, &line), "suspended;", HELPER);
     faults.stays(what, "the last copy", &ran, 3, &["cannot save"]);
-    let ran = faults.migrate_and(&with(&THROTTLED, &line), CAPPED, HELPER);
+    let ran = faults.migrate_and(&with(&THROTTLED, &very_slow()), CAPPED, HELPER);
     faults.stays(what, "while it throttles the guest", &ran, 3, &["cannot save"]);
 }
 
@@ -38,10 +43,9 @@ fn the_save_helper_is_killed() {
 fn xenmig_is_killed() {
     let Some(mut faults) = Faults::new("6", WORKLOAD) else { return };
     let what = "xenmig killed";
-    let line = slow();
-    for (arguments, moment, when, says) in [
-        (&THROTTLED[..], CAPPED, "while the guest is throttled", "it runs here"),
-        (&UNSTEERED, "suspended;", "the last copy", "resumed it"),
+    for (arguments, line, moment, when, says) in [
+        (&THROTTLED[..], very_slow(), CAPPED, "while the guest is throttled", "it runs here"),
+        (&UNSTEERED, slow(), "suspended;", "the last copy", "resumed it"),
     ] {
         let ran = faults.migrate_and(&with(arguments, &line), moment, XENMIG);
         assert_eq!(ran.status, KILLED, "{}", ran.all());
