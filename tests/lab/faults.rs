@@ -19,7 +19,7 @@ const CAP: u32 = 90;
 /// A line to the receiver that breaks when it is told to.
 const LINE: &str = "/root/line.pl";
 
-/// Configuration under which a guest is throttled to nearly nothing.
+/// Configuration under which a guest is throttled to nearly nothing, and soon.
 const DEEP: &str = "/root/deep.toml";
 
 /// A short sample, and whatever the gate makes of it.
@@ -41,7 +41,10 @@ impl Faults {
     fn new(group: &'static str, workload: &str) -> Option<Self> {
         let scene = scene()?;
         scene.host.push_bytes(include_bytes!("faults/line.pl"), LINE, 0o644).unwrap();
-        scene.host.push_bytes(b"[steer]\ncap_floor = 0.01\n", DEEP, 0o644).unwrap();
+        scene
+            .host
+            .push_bytes(b"[steer]\ncap_floor = 0.01\nmax_wait = \"100ms\"\n", DEEP, 0o644)
+            .unwrap();
         let mut faults = Self { scene, domid: 0, group, rows: 0 };
         faults.create(workload);
         Some(faults)

@@ -34,7 +34,7 @@ fn every_conclusion_of_the_paper_is_applied_on_real_xen() {
         &[("downtime-over-budget", 'g'), ("resends-much", 'd')],
     );
     fires(&scene, "g1", &["--total", "1s"], &[("memory-too-large", 'c')]);
-    let costs = b"[costs]\nfinish = \"100ms\"\nper_p2m_page_s = 1e-6\n";
+    let costs = b"[costs]\nfinish = \"100ms\"\nper_p2m_page_s = 5e-6\n";
     scene.host.push_bytes(costs, "/root/large.toml", 0o644).unwrap();
     let large = ["--config", "/root/large.toml"];
     fires(&scene, "g1", &large, &[("downtime-grows-with-memory", 'b')]);

@@ -6,7 +6,7 @@ const WORKLOAD: &str = "hot:2000,1000";
 
 /// Arguments of a save that is throttled in vain, and so far that it takes long enough to be hit.
 const THROTTLED: [&str; 7] =
-    ["20Mbit/s", "--downtime", "1ms", "--on-miss", "throttle", "--config", super::DEEP];
+    ["40Mbit/s", "--downtime", "1ms", "--on-miss", "throttle", "--config", super::DEEP];
 /// What is said once it is.
 const CAPPED: &str = "throttled to";
 
@@ -16,13 +16,13 @@ const XENMIG: &str = "pkill -KILL -x xenmig";
 /// What a shell gives for SIGKILL.
 const KILLED: i32 = 128 + 9;
 
-/// A line of 160 Mbit/s, and one on which small rounds take half a second.
+/// A line of 160 Mbit/s, and one on which small rounds take long.
 fn slow() -> [String; 2] {
     over("never", "cut xenlab-shape 20000000 --")
 }
 
 fn very_slow() -> [String; 2] {
-    over("never", "cut xenlab-shape 2500000 --")
+    over("never", "cut xenlab-shape 5000000 --")
 }
 
 #[test]
