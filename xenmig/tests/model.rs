@@ -267,3 +267,32 @@ fn regular_sweep(pages: u64, swept: u64, writes: f64, rate: f64) -> Vec<f64> {
         }
     }
 }
+
+proptest! {
+    /// The paper's conclusions (b) and (c): of guests that write to the same set, whatever it is, the
+    /// one with more memory takes longer in proportion, and is down as long.
+    #[test]
+    fn total_time_is_linear_in_memory_and_downtime_does_not_depend_on_it(
+        set in 0.0..20_000.0f64,
+        fills_after in 0.001..1.0f64,
+        rate in 1e6..1e9f64,
+        per_page in 0.0..1e-4f64,
+        finish_ms in 0u64..1000,
+        factors in (1.0..8.0f64, 8.0..64.0f64),
+    ) {
+        let costs = Costs { per_page, finish: Duration::from_millis(finish_ms), ..Costs::default() };
+        let link = link(rate, costs);
+        // The first round lasts until the set is dirty as a whole.
+        let least = 20_000.0 + rate * fills_after / 4096.0;
+        let moved = |factor: f64| {
+            let memory = Pages((least * factor) as u64);
+            let written = curve(&[(0.0, 0.0), (fills_after, set), (1e9, set)], memory.0);
+            (memory.0 as f64, stock(&Guest::new(memory, memory), &link, &written))
+        };
+        let [(m0, least), (m1, middle), (m2, most)] = [1.0, factors.0, factors.1].map(moved);
+        let line = least.total_s + (most.total_s - least.total_s) * (m1 - m0) / (m2 - m0);
+        prop_assert!((middle.total_s / line - 1.0).abs() < 1e-3, "{} {line}", middle.total_s);
+        prop_assert!((most.downtime_s - least.downtime_s).abs() < 1e-9);
+        prop_assert!((middle.downtime_s - least.downtime_s).abs() < 1e-9);
+    }
+}
