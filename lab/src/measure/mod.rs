@@ -2,6 +2,7 @@
 //! made before it were ([`accuracy`]), what a budget is worth beside the stock policy ([`policy`]),
 //! what a network beside xenmig shows ([`network`]), and what xenmig itself costs ([`cost`]).
 
+mod account;
 pub mod accuracy;
 pub mod cost;
 pub mod network;

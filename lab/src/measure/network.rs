@@ -18,6 +18,7 @@ use serde_json::Value;
 use self::crossing::{Crossing, Seen, last_line};
 use self::outage::receive;
 use super::Programs;
+use super::account::Account;
 use crate::guest::{Network, Service};
 use crate::{Error, GuestSpec, Host, HostBuilder, Lan, Result, XenVersion, in_step};
 
@@ -176,12 +177,11 @@ fn watch<T>(
 
 /// Migrates with xenmig, which must succeed, and gives its account: events and a report. Where
 /// nothing is `known` of the target yet, the gate would rather wait.
-fn migrate(host: &Host, name: &str, target: &str, lead: &str, known: bool) -> Result<Vec<Value>> {
+fn migrate(host: &Host, name: &str, target: &str, lead: &str, known: bool) -> Result<Account> {
     let budget = format!("{}ms", BUDGET.as_millis());
     let migrate = ["xenmig", "migrate", name, target, "--transport", lead, "--json"];
     let limits = ["--downtime", &budget, "--window", WINDOW];
     let force = (!known).then_some("--force");
     let output = host.run_ok(migrate.into_iter().chain(limits).chain(force))?;
-    let lines = output.stdout();
-    Ok(lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    Ok(Account::read(&output.stdout()))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use xenmig::history::{OutcomeRecord, SentRound};
 
 use super::WATCH;
+use super::account::Account;
 use crate::stream::{WireLog, WireRound};
 use crate::{Error, Host, Result, Status};
 
@@ -107,31 +108,25 @@ pub fn observe_judged(
     let watched = ["sh", "-c", SCRIPT, "observe", WATCH, TAP, ACCOUNT];
     let output = host.run(watched.iter().chain(&migrate).chain(&limits).chain(further))?;
     let account = host.pull_bytes(ACCOUNT)?;
-    let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&account)
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect();
-    let gave_up = lines.iter().any(|line| line["decision"] == "abort");
+    let account = String::from_utf8_lossy(&account);
+    let told = Account::read(&account);
     let steering = match output.status {
         Status::Exited(0) => Steering::Moved {
             observed: Observed::gather(host, name, &output.stdout())?,
-            predicted_downtime_s: lines
-                .iter()
-                .rfind(|line| line["decision"] == "stop_and_copy")
-                .and_then(|line| line["expected_downtime_s"].as_f64()),
+            predicted_downtime_s: told.expected_downtime_s(),
         },
         Status::Exited(1) => Steering::Refused,
-        Status::Exited(3) if gave_up => Steering::Aborted,
+        Status::Exited(3) if told.decided("abort").is_some() => Steering::Aborted,
         _ => {
             return Err(Error::Unexpected(format!(
                 "xenmig migrate ended with {:?}: {}{}",
                 output.status,
-                String::from_utf8_lossy(&account),
+                account,
                 output.stderr()
             )));
         }
     };
-    Ok((steering, lines.into_iter().next_back().unwrap_or_default()))
+    Ok((steering, told.report().clone()))
 }
 
 impl Observed {

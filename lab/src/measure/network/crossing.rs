@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::account::Account;
 use super::super::stats::quantile;
 use super::outage::{Arrival, Silence, Span};
 use super::{Trip, Way};
@@ -23,7 +24,7 @@ pub(super) struct Crossing {
     /// The source had migrated to this target before.
     pub known: bool,
     /// Events and report of xenmig.
-    account: Vec<Value>,
+    account: Account,
     pub outage: Span,
     /// On this machine's clock.
     outage_outside: Span,
@@ -42,7 +43,7 @@ impl Crossing {
     pub(super) fn new(
         trip: &Trip<'_>,
         seen: &Seen,
-        account: Vec<Value>,
+        account: Account,
         intact: bool,
     ) -> Option<Self> {
         let Seen { arrivals, source, target } = seen;
@@ -66,7 +67,7 @@ impl Crossing {
 
     /// A figure of xenmig's report.
     pub(super) fn stated(&self, pointer: &str) -> Option<f64> {
-        self.account.last()?.pointer(pointer)?.as_f64()
+        self.account.report().pointer(pointer)?.as_f64()
     }
 
     pub(super) fn downtime_s(&self) -> Option<f64> {
@@ -75,8 +76,7 @@ impl Crossing {
 
     /// The downtime that xenmig expected when it stopped.
     pub(super) fn expected_s(&self) -> Option<f64> {
-        let stop = self.account.iter().rfind(|line| line["decision"] == "stop_and_copy")?;
-        stop["expected_downtime_s"].as_f64()
+        self.account.expected_downtime_s()
     }
 
     pub(super) fn direction(&self) -> String {
@@ -108,7 +108,7 @@ impl Crossing {
             "outage_outside_error_s": self.outage_outside.error_s,
             "suspended_s": self.suspended_s, "clocks_apart_s": self.apart_s,
             "datagrams_lost": self.lost, "datagrams_lost_besides": self.lost_besides,
-            "expected_downtime_s": self.expected_s(), "xenmig": self.account.last(),
+            "expected_downtime_s": self.expected_s(), "xenmig": self.account.report(),
         })
     }
 }
