@@ -266,7 +266,7 @@ impl Controller {
         };
         let left = self.left(pending, growth).unwrap_or(0.0);
         let hopeful = self.stale < 2 * PATIENCE && stats.iteration < MOST_ROUNDS;
-        if hopeful && self.deceived < MOST_DECEIVED && self.keeps_downtime(left) {
+        if hopeful && !self.was_deceived_too_often() && self.keeps_downtime(left) {
             self.hoped = Some(left.max(1.0));
             return Some((Why::Calm, Decision::Continue));
         }
@@ -320,7 +320,7 @@ impl Controller {
             None if self.stale < PATIENCE => most.min(elapsed.mul_f64(FIRST_WAIT)),
             Some(_) | None => most,
         };
-        self.deceived < MOST_DECEIVED && waited < limit
+        !self.was_deceived_too_often() && waited < limit
     }
 
     fn miss(&mut self, why: Why, stats: &PrecopyStats) -> (Why, Decision) {

@@ -37,9 +37,9 @@ impl Controller {
             return None;
         }
         let pending = stats.pending;
-        let chunk = self.chunk(pending)?;
-        let part = Decision::Part(chunk as u64);
         let carried = self.carried(CHUNK)?;
+        let chunk = self.chunk(pending, carried);
+        let part = Decision::Part(chunk as u64);
         let since = self.since_clean(stats);
         // While waiting, what became dirty lately; before, all since the log was cleaned.
         let growth = self.growth.lately().unwrap_or(stats.fresh / since);
@@ -88,12 +88,11 @@ impl Controller {
         Some(self.bandwidth()?.get() * time.as_secs_f64() / page)
     }
 
-    /// Pages of a small round. Near the goal it is as small as that: what is dirtied during the
-    /// last one has to fit the budget too.
-    fn chunk(&self, pending: f64) -> Option<f64> {
-        let chunk = self.carried(CHUNK)?;
-        let near = pending < 2.0 * chunk;
-        let goal = self.most_kept().filter(|_| near).unwrap_or(chunk);
-        Some(goal.clamp(SMALLEST.min(chunk), chunk))
+    /// Pages of a small round, at most what is `carried` in its time. Near the goal it is as small as
+    /// that: what is dirtied during the last one has to fit the budget too.
+    fn chunk(&self, pending: f64, carried: f64) -> f64 {
+        let near = pending < 2.0 * carried;
+        let goal = self.most_kept().filter(|_| near).unwrap_or(carried);
+        goal.clamp(SMALLEST.min(carried), carried)
     }
 }
