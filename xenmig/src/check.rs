@@ -277,6 +277,8 @@ impl Looked {
         let steered = options.predict_steered(&self.domain, &sample, &curves);
         let predicted_steered = steered.is_some();
         let prediction = steered.or_else(|| options.predict_stock(&self.domain, &sample, &curves));
+        let spread = options.finish_spread();
+        let prediction = prediction.map(|prediction| prediction.with_finish_spread(spread));
         let facts = self.facts(options, Sampling::Taken(&sample), prediction.as_ref());
         let judgement = gate::judge(&facts);
         let curve = Curve::mean(&curves);

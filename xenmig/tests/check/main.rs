@@ -201,6 +201,27 @@ fn costs_are_configured_or_learnt() {
 }
 
 #[test]
+fn what_some_migrations_took_longer_counts_against_the_budget() {
+    let learnt = |spread| Calibration {
+        bandwidth: gbit(1.0).unwrap(),
+        costs: Costs { finish: Duration::from_millis(100), ..Costs::default() },
+        finish_spread: Duration::from_millis(spread),
+        from: 10,
+    };
+    let mut settings = Settings::default();
+    settings.budget.downtime = Some(Duration::from_millis(250));
+    let judged = |spread| {
+        let learnt = learnt(spread);
+        let report = checked(&fake(), |options| {
+            (options.settings, options.calibration) = (&settings, Some(&learnt));
+        });
+        (report.judgement.verdict, report.judgement.reason("downtime-at-risk").is_some())
+    };
+    assert_eq!(judged(100), (Verdict::Go, false));
+    assert_eq!(judged(200), (Verdict::Wait, true));
+}
+
+#[test]
 fn without_a_bandwidth_nothing_is_predicted_but_all_is_measured() {
     let report = checked(&fake(), |options| options.bandwidth = None);
     assert_eq!(codes(&report), ["bandwidth-unknown"]);
