@@ -96,7 +96,8 @@ fn a_bad_value_is_refused_with_its_key_and_line() {
         ("[sample]\nwindows = 0", "`sample.windows`", "nonzero"),
         ("[sample]\nratio = 1", "`sample.ratio`", "above 1"),
         ("[sample]\nwindow = \"0s\"", "`sample.window`", "above 0"),
-        ("[thresholds]\nhost_cpu = 90", "`thresholds.host_cpu`", "from 0 to 1"),
+        ("[thresholds]\nease = 90", "`thresholds.ease`", "from 0 to 1"),
+        ("[thresholds]\nfree_cpus = -1", "`thresholds.free_cpus`", "number of CPUs"),
         ("[thresholds]\nshared_storage = [\"[\"]", "`thresholds.shared_storage`", "pattern"),
         ("[costs]\nper_page_s = -1", "`costs.per_page_s`", "seconds"),
         ("[[target]]\nname = \"***\"", "`target.name`", "pattern"),
@@ -118,7 +119,7 @@ const LAYERS: &str = r#"
     downtime = "500ms"
     total = "1min"
     [thresholds]
-    host_cpu = 0.7
+    free_cpus = 0.7
     [[target]]
     name = "rack2-*"
     bandwidth = "1Gbit/s"
@@ -130,7 +131,7 @@ const LAYERS: &str = r#"
     name = "db-batch?"
     budget.downtime = "unlimited"
     sample.windows = 5
-    thresholds.host_cpu = 0.5
+    thresholds.free_cpus = 0.5
 "#;
 
 #[test]
@@ -144,7 +145,7 @@ fn later_and_more_special_sections_win() {
 
     let web = config.settings("web", None);
     assert_eq!(web.budget.downtime, Some(Duration::from_millis(500)));
-    assert_eq!((web.sampling.plan.windows, web.thresholds.host_cpu), (3, 0.7));
+    assert_eq!((web.sampling.plan.windows, web.thresholds.free_cpus), (3, 0.7));
 
     let db = config.settings("db-1", None);
     assert_eq!(db.budget.downtime, Some(Duration::from_millis(200)));
@@ -153,7 +154,7 @@ fn later_and_more_special_sections_win() {
 
     let batch = config.settings("db-batch1", None);
     assert_eq!((batch.budget.downtime, batch.budget.bytes), (None, Some(Bytes(8 << 30))));
-    assert_eq!((batch.sampling.plan.windows, batch.thresholds.host_cpu), (5, 0.5));
+    assert_eq!((batch.sampling.plan.windows, batch.thresholds.free_cpus), (5, 0.5));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::settings::{CostOverride, SamplingSettings};
-use super::value::{Factor, Glob, Seconds, Share, Size, SizeLimit, Span, Time, TimeLimit};
+use super::value::{Cpus, Factor, Glob, Seconds, Share, Size, SizeLimit, Span, Time, TimeLimit};
 use crate::policy::Budget;
 use crate::policy::gate::Thresholds;
 use crate::policy::precopy::{OnMiss, Steering};
@@ -77,9 +77,8 @@ impl SampleSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ThresholdsSection {
-    host_cpu: Option<Share>,
-    short_host_cpu: Option<Share>,
-    guest_cpu: Option<Share>,
+    free_cpus_without_guest: Option<Cpus>,
+    free_cpus: Option<Cpus>,
     max_extrapolation: Option<Factor>,
     min_windows: Option<u32>,
     ease: Option<Share>,
@@ -92,9 +91,9 @@ pub(super) struct ThresholdsSection {
 
 impl ThresholdsSection {
     pub(super) fn apply(&self, thresholds: &mut Thresholds) {
-        set(&mut thresholds.host_cpu, self.host_cpu, |share| share.0);
-        set(&mut thresholds.short_host_cpu, self.short_host_cpu, |share| share.0);
-        set(&mut thresholds.guest_cpu, self.guest_cpu, |share| share.0);
+        let free = self.free_cpus_without_guest;
+        set(&mut thresholds.free_cpus_without_guest, free, |cpus| cpus.0);
+        set(&mut thresholds.free_cpus, self.free_cpus, |cpus| cpus.0);
         set(&mut thresholds.max_extrapolation, self.max_extrapolation, |factor| factor.0);
         set(&mut thresholds.min_windows, self.min_windows, |count| count);
         set(&mut thresholds.ease, self.ease, |share| share.0);

@@ -95,6 +95,22 @@ impl TryFrom<f64> for Share {
     }
 }
 
+/// CPUs' worth of time per second.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+pub(super) struct Cpus(pub f64);
+
+impl TryFrom<f64> for Cpus {
+    type Error = String;
+
+    fn try_from(value: f64) -> Result<Self, String> {
+        match value {
+            v if v.is_finite() && v >= 0.0 => Ok(Self(v)),
+            v => Err(format!("{v} is not a number of CPUs; write 0 or more, as 0.5")),
+        }
+    }
+}
+
 /// Seconds as a number, for times far below a nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]

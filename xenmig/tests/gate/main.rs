@@ -67,8 +67,9 @@ const CASES: &[Case] = {
         ("domain-gone", Block, |w| w.fail(Kind::NoSuchDomain)),
         ("sample-interrupted", Wait, |w| w.windows()[2].ended = Ended::Interrupted),
         ("sample-interrupted", Wait, |w| w.fail(Kind::Interrupted)),
-        ("host-saturated", Wait, |w| w.cpu(0.2, 0.9)),
-        ("guest-load-on-short-host", Wait, |w| w.cpu(0.6, 0.8)),
+        ("host-saturated", Wait, |w| w.cpu(0.1, 0.9)),
+        ("host-saturated", Wait, |w| w.cpu(0.2, 1.0)),
+        ("guest-load-on-short-host", Wait, |w| w.cpu(0.5, 0.95)),
         ("bandwidth-unknown", Wait, |w| (w.bandwidth, w.prediction) = (None, None)),
         ("no-prediction", Wait, |w| w.prediction = None),
         ("prediction-uncertain", Info, |w| w.predicted().horizon = Duration::from_millis(8001)),
@@ -156,9 +157,10 @@ fn every_conclusion_of_the_paper_has_a_rule_that_names_it() {
 #[test]
 fn boundaries_are_on_the_right_side() {
     let quiet: &[(&str, Change)] = &[
-        ("CPU below its threshold", |w| w.cpu(0.59, 0.89)),
-        ("a busy guest on a host with CPU to spare", |w| w.cpu(1.0, 0.79)),
-        ("an idle guest on a host short of CPU", |w| w.cpu(0.59, 0.8)),
+        ("others that leave enough", |w| w.cpu(0.2, 0.92)),
+        ("a guest that leaves enough", |w| w.cpu(0.5, 0.93)),
+        ("a busy guest on a host with CPU to spare", |w| w.cpu(1.0, 0.75)),
+        ("more use by the guest than by the host", |w| w.cpu(1.0, 0.1)),
         ("a host whose CPU use is unknown", |w| {
             w.windows().iter_mut().for_each(|window| window.host_cpu_utilisation = None);
         }),
@@ -189,7 +191,7 @@ fn boundaries_are_on_the_right_side() {
             w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 4000.0, 3599.0]));
         }),
         ("few pages again and again", |w| {
-            w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 49.0, 49.0]));
+            w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 1024.0, 1024.0]));
         }),
         ("one round after the first", |w| {
             w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 20_000.0]));

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::reason::Fired;
 use super::{Facts, Severity};
 use crate::dirty::Sample;
-use crate::model::{Format, Guest, Quantiles, Stock};
+use crate::model::{Format, Guest, Quantiles};
 use crate::units::{Bytes, show_duration};
 
 pub(super) fn bandwidth_unknown(facts: &Facts<'_>) -> Option<Fired> {
@@ -285,7 +285,8 @@ pub(super) fn does_not_converge(facts: &Facts<'_>) -> Option<Fired> {
     let [_, .., before, last] = &rounds[..] else {
         return None;
     };
-    if rounds.len() < 3 || last.pages < Stock::FEW {
+    // What fits into one batch goes out at once, and any guest's kernel dirties that much again.
+    if rounds.len() < 3 || last.pages <= Format::XEN.batch as f64 {
         return None;
     }
     (last.pages >= facts.thresholds.convergence * before.pages).then(|| {

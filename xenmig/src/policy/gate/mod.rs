@@ -96,15 +96,15 @@ pub const RULES: &[Rule] = &[
     rule("sample-interrupted", "the user stopped the sampling", GUARD, logging::interrupted),
     rule(
         "host-saturated",
-        "the host's CPU use is at `thresholds.host_cpu` or above",
-        "the paper's figure 5: a saturated host stretches downtime",
+        "beside the guest, the host has less than `thresholds.free_cpus_without_guest` to spare",
+        "the paper's figures 4 and 5, measured anew: a saturated host stretches save and downtime",
         load::host_saturated,
     )
     .applies(Conclusion::E),
     rule(
         "guest-load-on-short-host",
-        "the guest's CPU use is at `guest_cpu` or above while the host's is at `short_host_cpu`",
-        "the paper's figures 3 and 4: the guest's load matters once the host runs short",
+        "the guest's own use leaves less than `thresholds.free_cpus`, and others' alone would not",
+        "the paper's figure 3, measured anew: the guest's load matters once the host runs short",
         load::guest_on_short_host,
     )
     .applies(Conclusion::A),
@@ -192,7 +192,8 @@ pub const RULES: &[Rule] = &[
     .applies(Conclusion::F),
     rule(
         "does-not-converge",
-        "the last set is not smaller than the round before it, within `convergence`",
+        "the last set is more than a batch and not smaller than the round before it, within \
+         `convergence`",
         "this project; the verdict is left to the budget",
         forecast::does_not_converge,
     )

@@ -8,15 +8,14 @@ use crate::units::Bytes;
 /// its default comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
-    /// CPU use of the host, 0 to 1, from which on nothing is migrated away from it. Default 0.9:
-    /// the paper's figure 5, where downtime rises once another guest takes about 90 % of a CPU.
-    pub host_cpu: f64,
-    /// CPU use of the host, 0 to 1, from which on it counts as short of CPU. Default 0.8: the
-    /// paper's figure 4, two CPUs of which a second guest takes 100 % and the migrated one 60 %.
-    pub short_host_cpu: f64,
-    /// CPU use of the guest, 0 to 1, that matters on a host short of CPU. Default 0.6: figures 3
-    /// and 4, where the weak host's times rise above about 60 %.
-    pub guest_cpu: f64,
+    /// CPUs' worth of time that a host has to leave beside the guest's own use: below, the save and
+    /// the downtime take longer. Default @E@: measured, where either takes a quarter longer
+    /// (docs/paper, figure 5). The paper has it at 60 % (total time) and 90 % (downtime) of a CPU.
+    pub free_cpus_without_guest: f64,
+    /// The same, with what the guest uses: below, the save takes longer, and the downtime does not.
+    /// Default @A@: measured, where the save takes a quarter longer (docs/paper, figure 3). The paper
+    /// has it at a load of 60 %.
+    pub free_cpus: f64,
     /// How many times longer than the sampled window the prediction may look before it counts as
     /// uncertain. Default 4: W(t) grows no faster than linearly, so the pages of a round four
     /// windows long are at most four times those seen.
@@ -55,9 +54,8 @@ impl Default for Thresholds {
             "/dev/disk/by-path/*-fc-*",
         ];
         Self {
-            host_cpu: 0.9,
-            short_host_cpu: 0.8,
-            guest_cpu: 0.6,
+            free_cpus_without_guest: 0.7,
+            free_cpus: 0.25,
             max_extrapolation: 4.0,
             min_windows: 2,
             ease: 0.5,
