@@ -6,6 +6,7 @@ mod apt;
 mod cpio;
 mod dom0;
 mod initramfs;
+mod mend;
 mod netfront;
 mod programs;
 mod qemu_root;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::apt::Apt;
+use super::mend::mend;
 use super::{Key, Tool, stage};
 use crate::Result;
 
@@ -24,9 +25,10 @@ pub struct QemuRoot {
 impl QemuRoot {
     pub(super) fn ensure(cache: &Path) -> Result<Self> {
         let packages = ["qemu-system-x86", "qemu-utils"];
-        let key = Key::new("qemu 1").add(packages).finish();
+        let key = Key::new("qemu 2").add(packages).finish();
         let dir = stage(cache, "qemu", &key, |dir| {
-            Apt::ensure(cache, "bookworm")?.unpack_with_depends(&packages, |_| true, dir)
+            Apt::ensure(cache, "bookworm")?.unpack_with_depends(&packages, |_| true, dir)?;
+            mend(&dir.join("usr/bin/qemu-system-x86_64"))
         })?;
         Ok(Self { dir, key })
     }
