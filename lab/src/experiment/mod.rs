@@ -11,13 +11,16 @@ mod scene;
 mod series;
 #[cfg(test)]
 mod tests;
+mod threshold;
 mod validation;
 
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -31,14 +34,18 @@ use crate::{Error, Host, Result, XenVersion};
 
 /// Repetitions of a point.
 const REPEATS: u32 = 5;
-/// A point that fails is measured once more.
-const TRIES: u32 = 2;
+/// A point that fails goes on on another host, so often.
+const TRIES: u32 = 3;
 
-/// What a progress line goes to, from any of the hosts.
-type Say<'a> = Mutex<&'a mut (dyn FnMut(&str) + Send)>;
-
-/// What came of a point: its runs, or why it failed.
-type Measured = Result<Vec<Run>, (Point, Error)>;
+/// What came of a point.
+#[derive(Default)]
+struct Measured {
+    runs: Vec<Run>,
+    /// What failed on the way.
+    failures: Vec<String>,
+    /// It failed too often: runs are missing.
+    given_up: bool,
+}
 
 /// How the figures are measured.
 #[derive(Debug, Clone)]
@@ -64,81 +71,87 @@ impl Experiment {
     pub fn run(&self, figures: &[Figure], say: &mut (dyn FnMut(&str) + Send)) -> Result<Value> {
         let points: VecDeque<Point> = figures.iter().flat_map(|figure| figure.points()).collect();
         let count = points.len();
+        let migrations = points.iter().map(|point| self.repetitions(point).count()).sum();
         let hosts = self.hosts.or(thread::available_parallelism().ok()).map_or(1, NonZero::get);
-        let (left, say) = (Mutex::new(points), Mutex::new(say));
-        let (left, say) = (&left, &say);
+        let (left, progress) = (Mutex::new(points), Progress::new(say, migrations));
+        let (left, progress) = (&left, &progress);
         let measured: Vec<Measured> = thread::scope(|scope| {
-            let work = |_| scope.spawn(move || self.on_one_host(left, say));
+            let work = |_| scope.spawn(move || self.on_one_host(left, progress));
             let workers: Vec<_> = (0..hosts.min(count)).map(work).collect();
             workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
         });
-        let (mut runs, mut failed) = (Vec::new(), Vec::new());
+        let failed = measured.iter().filter(|point| point.given_up).count();
+        let (mut runs, mut failures) = (Vec::new(), Vec::new());
         for point in measured {
-            match point {
-                Ok(of) => runs.extend(of),
-                Err((point, why)) => failed.push(failure(&point, &why)),
-            }
+            runs.extend(point.runs);
+            failures.extend(point.failures);
         }
         let order = |run: &Run| (run.figure, run.curve, run.nth);
         runs.sort_by(|a: &Run, b| order(a).cmp(&order(b)).then(a.x.total_cmp(&b.x)));
-        self.write(figures, &runs, &failed)?;
+        self.write(figures, &runs, &failures)?;
         Ok(json!({
             "bar": "paper",
             "figures": figures.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "points": count, "failed": failed.len(),
+            "points": count, "failed": failed,
         }))
+    }
+
+    /// The migrations of a point, in their order: its curves in turn.
+    fn repetitions(&self, point: &Point) -> impl Iterator<Item = (u32, Curve)> {
+        let repeats = if self.quick || point.figure == Figure::Fig2 { 1 } else { REPEATS };
+        let curves = point.curves.clone();
+        (0..repeats).flat_map(move |nth| curves.clone().into_iter().map(move |curve| (nth, curve)))
     }
 
     /// Measures points from those that are `left` until there are none. A host that failed is not
     /// used any more.
-    fn on_one_host(&self, left: &Mutex<VecDeque<Point>>, say: &Say<'_>) -> Vec<Measured> {
+    fn on_one_host(&self, left: &Mutex<VecDeque<Point>>, progress: &Progress<'_>) -> Vec<Measured> {
         let mut host = None;
-        let mut measured = Vec::new();
+        let mut all = Vec::new();
         loop {
             let point = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(point) = point else { return measured };
-            let mut tries = 0;
-            measured.push(loop {
-                tries += 1;
-                match self.one_point(&mut host, &point, say) {
-                    Ok(runs) => break Ok(runs),
-                    Err(why) => {
-                        host = None;
-                        tell(say, &format!("FAILED ({tries}): {}: {why}", failure(&point, &why)));
-                        if tries == TRIES {
-                            break Err((point, why));
-                        }
-                    }
-                }
-            });
+            let Some(point) = point else { return all };
+            let mut measured = Measured::default();
+            for tried in 1..=TRIES {
+                let Err(why) = self.measure(&mut host, &point, &mut measured.runs, progress) else {
+                    break;
+                };
+                host = None;
+                measured.given_up = tried == TRIES;
+                let line = failure(&point, &why, measured.given_up);
+                progress.say(&format!("{line}\n{why}"));
+                measured.failures.push(line);
+            }
+            all.push(measured);
         }
     }
 
-    /// All repetitions of a point, its curves in turn, on a host that is there or booted now.
-    fn one_point(&self, host: &mut Option<Host>, point: &Point, say: &Say<'_>) -> Result<Vec<Run>> {
+    /// The repetitions of a point that are not among its `runs` yet, on a host that is there or
+    /// booted now.
+    fn measure(
+        &self,
+        host: &mut Option<Host>,
+        point: &Point,
+        runs: &mut Vec<Run>,
+        progress: &Progress<'_>,
+    ) -> Result<()> {
         let host = match host {
             Some(host) => host,
             None => host.insert(scene::host(self.version, &self.programs)?),
         };
         scene::create(host, point)?;
         let load = run::load(host)?;
-        let repeats = if self.quick || point.figure == Figure::Fig2 { 1 } else { REPEATS };
-        let mut runs = Vec::new();
-        for nth in 0..repeats {
-            for &curve in &point.curves {
-                let (ended, verdict) = run::migrate(host, point, curve)?;
-                let run =
-                    Run { figure: point.figure, x: point.x, curve, nth, load, verdict, ended };
-                tell(say, &run.line());
-                runs.push(run);
-            }
+        for (nth, curve) in self.repetitions(point).skip(runs.len()) {
+            let (ended, verdict) = run::migrate(host, point, curve)?;
+            let run = Run { figure: point.figure, x: point.x, curve, nth, load, verdict, ended };
+            progress.ran(&run);
+            runs.push(run);
         }
-        scene::remove(host, point)?;
-        Ok(runs)
+        scene::remove(host, point)
     }
 
     /// The raw figures, the pictures and the page.
-    fn write(&self, figures: &[Figure], runs: &[Run], failed: &[String]) -> Result<()> {
+    fn write(&self, figures: &[Figure], runs: &[Run], failures: &[String]) -> Result<()> {
         let out = &self.out;
         let save = |name: &str, text: &str| {
             let path = out.join(name);
@@ -152,16 +165,40 @@ impl Experiment {
             save(&format!("data/{figure}.json"), &format!("{raw:#}\n"))?;
             save(&format!("{figure}.svg"), &plot::draw(*figure, &of)?)?;
         }
-        save("README.md", &page::page(self.version, figures, self.quick, runs, failed))
+        if figures == Figure::ALL {
+            save("data/thresholds.json", &format!("{:#}\n", threshold::raw(runs)))?;
+        }
+        save("README.md", &page::page(self.version, figures, self.quick, runs, failures))
     }
 }
 
-fn failure(point: &Point, why: &Error) -> String {
+fn failure(point: &Point, why: &Error, given_up: bool) -> String {
     let line = why.to_string();
     let first = line.lines().next().unwrap_or_default();
-    format!("{} at {} on the {:?} host: {first}", point.figure, point.x, point.kind)
+    let then = if given_up { "given up" } else { "tried again" };
+    format!("{} at {} on the {:?} host, {then}: {first}", point.figure, point.x, point.kind)
 }
 
-fn tell(say: &Say<'_>, line: &str) {
-    say.lock().unwrap_or_else(PoisonError::into_inner)(line);
+/// What is told while it is measured, from any of the hosts.
+struct Progress<'a> {
+    say: Mutex<&'a mut (dyn FnMut(&str) + Send)>,
+    begun: Instant,
+    migrations: usize,
+    done: AtomicUsize,
+}
+
+impl<'a> Progress<'a> {
+    fn new(say: &'a mut (dyn FnMut(&str) + Send), migrations: usize) -> Self {
+        Self { say: Mutex::new(say), begun: Instant::now(), migrations, done: AtomicUsize::new(0) }
+    }
+
+    fn say(&self, line: &str) {
+        self.say.lock().unwrap_or_else(PoisonError::into_inner)(line);
+    }
+
+    fn ran(&self, run: &Run) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let (all, s) = (self.migrations, self.begun.elapsed().as_secs());
+        self.say(&format!("{done} of {all}, {s} s: {}", run.line()));
+    }
 }

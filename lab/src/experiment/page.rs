@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use super::finding::{Finding, findings};
-use super::plan::{Curve, Figure, Kind, PERIOD};
+use super::plan::{Curve, Figure, Kind, PERIOD, RATE};
 use super::run::{BUDGET, Run};
 use super::series::{Place, Spread, of, places};
-use super::{REPEATS, validation};
+use super::{REPEATS, threshold, validation};
 use crate::XenVersion;
-use crate::measure::RATE;
 
 /// What comes before the figures.
 const HEAD: &str = include_str!("head.md");
@@ -18,19 +17,21 @@ pub(super) fn page(
     figures: &[Figure],
     quick: bool,
     runs: &[Run],
-    failed: &[String],
+    failures: &[String],
 ) -> String {
     let mut page = head(version, quick);
     for figure in figures {
-        section(&mut page, *figure, &of(runs, *figure));
+        section(&mut page, *figure, runs);
     }
     page += "\n## The meter beside the tool stack\n\n";
     page += &validation::text(runs);
-    page += "\n## Failed points\n\n";
-    if failed.is_empty() {
-        page += "None.\n";
+    page += "\n## The gate's thresholds\n\n";
+    page += &threshold::text(runs);
+    page += "\n## What failed on the way\n\n";
+    if failures.is_empty() {
+        page += "Nothing.\n";
     }
-    for line in failed {
+    for line in failures {
         let _ = writeln!(page, "- {line}");
     }
     page
@@ -58,10 +59,10 @@ fn title(figure: Figure) -> &'static str {
     }
 }
 
-fn section(page: &mut String, figure: Figure, runs: &[&Run]) {
+fn section(page: &mut String, figure: Figure, all: &[Run]) {
     let _ = writeln!(page, "\n## {}\n\n![{}]({figure}.svg)\n", title(figure), title(figure));
     *page += "| the paper | here | | |\n| --- | --- | --- | --- |\n";
-    for Finding { paper, measured, same, why } in findings(figure, runs) {
+    for Finding { paper, measured, same, why } in findings(figure, all) {
         let verdict = match same {
             Some(true) => "same",
             Some(false) => "**different**",
@@ -74,13 +75,14 @@ fn section(page: &mut String, figure: Figure, runs: &[&Run]) {
     }
     let _ = writeln!(
         page,
-        "\n| {} | curve | total | offline | moved | load by Xen, by the guest | advised against |\n\
+        "\n| {} | curve | total | offline | moved | load: by the guest, by Xen, host | advised against |\n\
          | ---: | --- | ---: | ---: | ---: | ---: | --- |",
         figure.axis()
     );
+    let runs = of(all, figure);
     for curve in Curve::ALL {
-        for place in places(runs, curve) {
-            row(page, curve, &place, runs);
+        for place in places(&runs, curve) {
+            row(page, curve, &place, &runs);
         }
     }
 }
@@ -90,8 +92,10 @@ fn row(page: &mut String, curve: Curve, place: &Place, runs: &[&Run]) {
         spread.map_or("—".into(), |s| format!("{:.2} s ({:.2}–{:.2})", s.median, s.least, s.most))
     };
     let load = runs.iter().find(|run| run.curve == curve && run.x == place.x).map(|run| run.load);
-    let load =
-        load.map_or("—".into(), |l| format!("{:.1} %, {:.1} %", l.xen * 1e2, l.guest * 1e2));
+    let load = load.map_or("—".into(), |l| {
+        let percent = [l.guest, l.xen, l.host].map(|share| format!("{:.0} %", share * 1e2));
+        percent.join(", ")
+    });
     let advice = match place.warned {
         0 => String::new(),
         warned => format!("{warned}: {}", place.reasons.join(", ")),

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::plan::{Curve, Figure, Point};
-use crate::measure::RATE;
+use super::plan::{Curve, Figure, Point, RATE};
 use crate::measure::observe::{Observed, Steering, observe, observe_judged};
 use crate::meter::{Arrival, Listener, Phases, throughput};
 use crate::{Error, Host, Result};
@@ -16,10 +15,12 @@ pub(super) const PORT: u16 = 9000;
 pub(super) const GUEST: &str = "g1";
 /// What xenmig may let a guest be down. An idle one with a network card is down for some 1.5 s.
 pub(super) const BUDGET: Duration = Duration::from_secs(2);
-/// How long the service is listened to before and after.
+/// How long the service is listened to before.
 const CALM: Duration = Duration::from_secs(2);
+/// The same after.
+const AFTER: Duration = Duration::from_secs(1);
 /// What xenmig samples before it decides: a quarter of the rounds that are to come.
-const SAMPLE: [&str; 4] = ["--window", "5s", "--windows", "2"];
+const SAMPLE: [&str; 4] = ["--window", "3s", "--windows", "2"];
 /// The intervals of figure 2.
 const INTERVAL_S: f64 = 0.1;
 
@@ -72,8 +73,10 @@ impl Verdict {
 pub(super) struct Load {
     /// What it says of itself.
     pub(super) guest: f64,
-    /// What the hypervisor counted.
+    /// What the hypervisor counted for it.
     pub(super) xen: f64,
+    /// What the hypervisor counted for all domains, Dom0 among them.
+    pub(super) host: f64,
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +97,7 @@ pub(super) fn migrate(
     point: &Point,
     curve: Curve,
 ) -> Result<(Ended, Option<Verdict>)> {
+    super::scene::forget(host)?;
     let listener = Listener::start(host, PORT)?;
     host.sleep(CALM)?;
     let (steering, report) = match curve {
@@ -106,7 +110,7 @@ pub(super) fn migrate(
             observe_judged(host, GUEST, RATE, BUDGET, &further)?
         }
     };
-    host.sleep(CALM)?;
+    host.sleep(AFTER)?;
     let arrivals = listener.finish(super::scene::address())?;
     let ended = match steering {
         Steering::Moved { observed, .. } => {
@@ -115,7 +119,7 @@ pub(super) fn migrate(
         Steering::Refused => Ended::Refused,
         Steering::Aborted => Ended::Aborted,
     };
-    host.verify(GUEST)?;
+    super::scene::verify(host, point)?;
     Ok((ended, Verdict::of(&report)))
 }
 
@@ -157,6 +161,12 @@ impl Run {
         }
     }
 
+    /// What of the guest's memory was sent again, as a share of it.
+    pub(super) fn resent(&self) -> Option<f64> {
+        let (first, again) = self.moved()?.pages.split_first()?;
+        Some(again.iter().sum::<u64>() as f64 / *first as f64)
+    }
+
     /// How long the service was away, by the meter.
     pub(super) fn offline_s(&self) -> Option<f64> {
         Some(self.moved()?.phases.as_ref()?.offline.s)
@@ -193,7 +203,8 @@ impl Run {
         };
         json!({
             "figure": self.figure.to_string(), "x": self.x, "curve": self.curve.name(),
-            "nth": self.nth, "load": { "guest": self.load.guest, "xen": self.load.xen },
+            "nth": self.nth,
+            "load": { "guest": self.load.guest, "xen": self.load.xen, "host": self.load.host },
             "verdict": self.verdict.as_ref().map(|v| &v.verdict),
             "reasons": self.verdict.as_ref().map(|v| &v.reasons),
             "ended": ended, "seen": seen,
@@ -201,16 +212,25 @@ impl Run {
     }
 }
 
-/// Reads the load that Xen counted for a guest over some seconds, and what the guest said of the
+/// Reads the load that Xen counted for all domains over some seconds, and what the guest said of the
 /// time around them.
 pub(super) fn load(host: &Host) -> Result<Load> {
     // The first of its two looks has nothing to compare with.
     let script = r#"xentop -b -i 2 -d 3 |
-            awk -v name="$1" '$1 == name { cpu = $4 } END { print cpu }'
+            awk '$1 != "NAME" { cpu[$1] = $4 } END { for (name in cpu) print name, cpu[name] }'
         cat "/var/log/xen/guest-$1.log" | tr -d '\r' | grep '^GUEST: tick' | tail -n 1"#;
     let text = host.shell(script, &[GUEST])?.stdout();
-    let xen = text.lines().next().and_then(|line| line.trim().parse::<f64>().ok());
+    let counted = |line: &str| {
+        let (name, percent) = line.trim().split_once(' ')?;
+        Some((name.to_owned(), percent.parse::<f64>().ok()? / 100.0))
+    };
+    let domains: Vec<_> = text.lines().map_while(counted).collect();
+    let xen = domains.iter().find(|(name, _)| name == GUEST).map(|(_, share)| *share);
     let guest = text.split_whitespace().find_map(|word| word.strip_prefix("cpu=")?.parse().ok());
     let unknown = || Error::Unexpected(format!("no load of {GUEST} in {text:?}"));
-    Ok(Load { guest: guest.ok_or_else(unknown)?, xen: xen.ok_or_else(unknown)? / 100.0 })
+    Ok(Load {
+        guest: guest.ok_or_else(unknown)?,
+        xen: xen.ok_or_else(unknown)?,
+        host: domains.iter().map(|(_, share)| share).sum(),
+    })
 }

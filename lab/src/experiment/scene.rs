@@ -3,11 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use super::plan::{Kind, Point};
+use super::plan::{Kind, Point, RATE};
 use super::run::{GUEST, PORT};
 use crate::guest::{DOM0, Network, Service, Workload};
+use crate::measure::Programs;
 use crate::measure::observe::{Steering, observe_judged};
-use crate::measure::{Programs, RATE};
 use crate::{Error, GuestSpec, Host, HostBuilder, Result, XenVersion};
 
 /// Another guest on the same host.
@@ -15,7 +15,10 @@ const OTHER: &str = "g2";
 /// Enough to see the offline phase, and few per cent of a guest's CPU.
 const RATE_PER_S: f64 = 50.0;
 const BYTES: usize = 512;
-/// A guest reports its load this often: it must have done so once before it is asked.
+/// What xenmig remembers of earlier migrations, and a copy of it.
+const OUTCOMES: &str = "/var/lib/xenmig/outcomes.jsonl";
+const CALIBRATION: &str = "/var/lib/xenmig/calibration.jsonl";
+/// A guest reports its load this often, and so has done it when it was watched ([`super::run::load`]).
 const TICK: Duration = Duration::from_secs(2);
 
 /// The migrated guest's address.
@@ -38,7 +41,14 @@ pub(super) fn host(version: XenVersion, programs: &Programs) -> Result<Host> {
         }
         host.destroy(GUEST)?;
     }
+    host.run_ok(["cp", OUTCOMES, CALIBRATION])?;
     Ok(host)
+}
+
+/// Has xenmig forget all migrations but those that [`host`] made: no point may depend on those that
+/// came before it.
+pub(super) fn forget(host: &Host) -> Result<()> {
+    host.run_ok(["cp", CALIBRATION, OUTCOMES]).map(drop)
 }
 
 /// Creates a point's guests.
@@ -51,7 +61,13 @@ pub(super) fn create(host: &Host, point: &Point) -> Result<()> {
         let other = GuestSpec { memory_mib: 96, extra_config, ..GuestSpec::new(OTHER, workload) };
         host.guest(&other)?;
     }
-    host.sleep(TICK)
+    Ok(())
+}
+
+/// Fails unless all of them are alive with their memory intact: a guest that hangs is no load.
+pub(super) fn verify(host: &Host, point: &Point) -> Result<()> {
+    host.verify(GUEST)?;
+    point.other().map_or(Ok(()), |_| host.verify(OTHER).map(drop))
 }
 
 /// Takes them away, and the caps.

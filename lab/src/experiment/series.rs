@@ -75,6 +75,36 @@ pub(super) fn medians(
     places(runs, curve).iter().filter_map(|p| Some((p.x, what(p)?.median))).collect()
 }
 
+/// Medians of any figure of a run along a curve.
+pub(super) fn along(
+    runs: &[&Run],
+    curve: Curve,
+    what: impl Fn(&Run) -> Option<f64>,
+) -> Vec<(f64, f64)> {
+    let of = |x: f64| {
+        let here = runs.iter().filter(|run| run.curve == curve && run.x == x);
+        Some((x, quantile(&here.filter_map(|run| what(run)).collect::<Vec<_>>(), 0.5)?))
+    };
+    places(runs, curve).iter().filter_map(|place| of(place.x)).collect()
+}
+
+/// Where along its axis a time first exceeds its first value by this share, on straight lines
+/// between the places.
+pub(super) fn crossing(times: &[(f64, f64)], share: f64) -> Option<f64> {
+    let limit = times.first()?.1 * (1.0 + share);
+    times.windows(2).find(|two| two[1].1 > limit).map(|two| {
+        let ((a, low), (b, high)) = (two[0], two[1]);
+        a + (b - a) * (limit - low) / (high - low)
+    })
+}
+
+/// The value there, on straight lines between the places.
+pub(super) fn value_at(values: &[(f64, f64)], x: f64) -> Option<f64> {
+    let two = values.windows(2).find(|two| two[0].0 <= x && x <= two[1].0)?;
+    let ((a, low), (b, high)) = (two[0], two[1]);
+    Some(low + (high - low) * (x - a) / (b - a))
+}
+
 /// By what factor the largest value exceeds the first.
 pub(super) fn growth(values: &[(f64, f64)]) -> Option<f64> {
     let (_, first) = *values.first()?;
@@ -121,6 +151,16 @@ mod tests {
         assert_eq!(rises_from(&values, 0.6), None);
         assert_eq!(growth(&values), Some(1.5));
         assert_eq!(growth(&[]), None);
+    }
+
+    #[test]
+    fn a_limit_is_crossed_between_two_places() {
+        let times = [(0.0, 10.0), (20.0, 9.0), (40.0, 11.0), (60.0, 15.0)];
+        assert_eq!(crossing(&times, 0.25), Some(47.5));
+        assert_eq!(crossing(&times, 0.6), None);
+        assert_eq!(value_at(&times, 47.5), Some(12.5));
+        assert_eq!(value_at(&times, 61.0), None);
+        assert_eq!(crossing(&[], 0.1), None);
     }
 
     #[test]

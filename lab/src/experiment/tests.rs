@@ -38,7 +38,7 @@ fn runs(figure: Figure) -> Vec<Run> {
                 } else {
                     Ended::Moved(Box::new(moved(total_s, 1.5 + grown * 0.1)))
                 };
-                let load = Load { guest: x / 100.0, xen: x / 100.0 };
+                let load = Load { guest: x / 100.0, xen: x / 100.0, host: x / 100.0 + 0.05 };
                 let verdict = (curve == Curve::Budget).then(|| Verdict {
                     verdict: if x == 100.0 { "no-go" } else { "go" }.into(),
                     reasons: vec!["downtime-over-budget".into()],

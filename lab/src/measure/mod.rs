@@ -10,7 +10,6 @@ pub mod observe;
 pub mod policy;
 mod stats;
 
-pub(crate) use accuracy::RATE;
 pub(crate) use stats::quantile;
 
 use std::path::{Path, PathBuf};
