@@ -47,5 +47,6 @@ fn every_conclusion_of_the_paper_is_applied_on_real_xen() {
     // Beside a guest that computes all the time, on the host's only CPU.
     scene.guest("g3", "cpu:1.0");
     fires(&scene, "g2", &["--window", "1s"], &[("host-saturated", 'e')]);
+    scene.host.destroy("g2").unwrap();
     fires(&scene, "g3", &["--window", "1s"], &[("guest-load-on-short-host", 'a')]);
 }

@@ -56,8 +56,8 @@ impl Prediction {
         self.horizon.as_secs_f64() / self.sampled.as_secs_f64().max(1e-9)
     }
 
-    /// The same where nine of ten migrations take at most `spread` longer, once the guest is
-    /// suspended, than [`super::Costs::finish`]: a bad moment may be so much worse.
+    /// Adds `spread`, how much longer than [`super::Costs::finish`] nine of ten migrations take at
+    /// most, to the p90 of total time and downtime: an upper bound, as the two rarely coincide.
     #[must_use]
     pub fn with_finish_spread(mut self, spread: Duration) -> Self {
         self.total_s.p90 += spread.as_secs_f64();

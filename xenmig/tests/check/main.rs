@@ -215,6 +215,10 @@ fn what_some_migrations_took_longer_counts_against_the_budget() {
         let report = checked(&fake(), |options| {
             (options.settings, options.calibration) = (&settings, Some(&learnt));
         });
+        let prediction = report.prediction.expect("bandwidth and sample are known");
+        let spread = Duration::from_millis(spread).as_secs_f64();
+        assert!(prediction.downtime_s.p90 >= prediction.expected.downtime_s + spread);
+        assert!(prediction.total_s.p90 >= prediction.expected.total_s + spread);
         (report.judgement.verdict, report.judgement.reason("downtime-at-risk").is_some())
     };
     assert_eq!(judged(100), (Verdict::Go, false));

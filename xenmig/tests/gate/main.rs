@@ -95,6 +95,9 @@ const CASES: &[Case] = {
         ("does-not-converge", Info, |w| {
             w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 4000.0, 3600.0]));
         }),
+        ("does-not-converge", Info, |w| {
+            w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 1025.0, 1025.0]));
+        }),
         ("resends-much", Info, |w| {
             w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 20_000.0, 480.0]));
         }),
@@ -160,7 +163,14 @@ fn boundaries_are_on_the_right_side() {
         ("others that leave enough", |w| w.cpu(0.2, 0.92)),
         ("a guest that leaves enough", |w| w.cpu(0.5, 0.93)),
         ("a busy guest on a host with CPU to spare", |w| w.cpu(1.0, 0.75)),
-        ("more use by the guest than by the host", |w| w.cpu(1.0, 0.1)),
+        ("others that leave less than wanted, beside a guest that does nothing", |w| {
+            w.thresholds.free_cpus = 1.5;
+            w.cpu(0.0, 0.7);
+        }),
+        ("a guest whose CPU use is unknown", |w| {
+            w.cpu(0.1, 0.9);
+            w.windows().iter_mut().for_each(|window| window.vcpu_utilisation.clear());
+        }),
         ("a host whose CPU use is unknown", |w| {
             w.windows().iter_mut().for_each(|window| window.host_cpu_utilisation = None);
         }),
@@ -194,7 +204,7 @@ fn boundaries_are_on_the_right_side() {
             w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 1024.0, 1024.0]));
         }),
         ("one round after the first", |w| {
-            w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 20_000.0]));
+            w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 14_000.0]));
         }),
         ("not sampled yet", |w| (w.sample, w.prediction) = (None, None)),
     ];

@@ -74,7 +74,11 @@ impl World {
                 total: Some(Duration::from_secs(10)),
                 bytes: Some(Bytes(1 << 30)),
             },
-            thresholds: Thresholds::default(),
+            thresholds: Thresholds {
+                free_cpus_without_guest: 0.7,
+                free_cpus: 0.25,
+                ..Thresholds::default()
+            },
         }
     }
 

@@ -103,7 +103,7 @@ pub const RULES: &[Rule] = &[
     .applies(Conclusion::E),
     rule(
         "guest-load-on-short-host",
-        "the guest's own use leaves less than `thresholds.free_cpus`, and others' alone would not",
+        "the guest's own use leaves less than `thresholds.free_cpus`, and that of others does not",
         "the paper's figure 3, measured anew: the guest's load matters once the host runs short",
         load::guest_on_short_host,
     )

@@ -8,13 +8,14 @@ use crate::units::Bytes;
 /// its default comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
-    /// CPUs' worth of time that a host has to leave beside the guest's own use: below, the save and
-    /// the downtime take longer. Default @E@: measured, where either takes a quarter longer
-    /// (docs/paper, figure 5). The paper has it at 60 % (total time) and 90 % (downtime) of a CPU.
+    /// CPUs' worth of time that the host has to leave to others than the guest, so that neither save
+    /// nor downtime takes longer. Default 0.65: measured, where the first of them is a quarter longer
+    /// (docs/paper, figure 5). In the paper another guest's load shows from 60 % of a CPU on in total
+    /// time, and from 90 % on in downtime.
     pub free_cpus_without_guest: f64,
-    /// The same, with what the guest uses: below, the save takes longer, and the downtime does not.
-    /// Default @A@: measured, where the save takes a quarter longer (docs/paper, figure 3). The paper
-    /// has it at a load of 60 %.
+    /// CPUs' worth of time that have to be free while the guest runs, so that the save takes no
+    /// longer; the downtime does not depend on it. Default 0.35: measured, where the save is a quarter
+    /// longer (docs/paper, figure 3). In the paper the guest's load shows from 60 % on.
     pub free_cpus: f64,
     /// How many times longer than the sampled window the prediction may look before it counts as
     /// uncertain. Default 4: W(t) grows no faster than linearly, so the pages of a round four
@@ -29,8 +30,8 @@ pub struct Thresholds {
     /// Share of the round before that a round may be and still count as getting smaller. Default
     /// 0.9: our choice; at 1 no amount of rounds helps.
     pub convergence: f64,
-    /// Share of the guest's memory sent again from which on that is worth telling. Default 0.5:
-    /// our choice, by the paper's figure 7.
+    /// Share of the guest's memory sent again from which on that is worth telling. Default 0.35:
+    /// measured, where total time is a quarter longer (docs/paper, figure 7).
     pub resent: f64,
     /// Share of the downtime that the mere size of the guest may take before that is told. Default
     /// 0.2: our choice; in the paper's figure 6 downtime does not grow with memory at all.
@@ -54,13 +55,13 @@ impl Default for Thresholds {
             "/dev/disk/by-path/*-fc-*",
         ];
         Self {
-            free_cpus_without_guest: 0.7,
-            free_cpus: 0.25,
+            free_cpus_without_guest: 0.65,
+            free_cpus: 0.35,
             max_extrapolation: 4.0,
             min_windows: 2,
             ease: 0.5,
             convergence: 0.9,
-            resent: 0.5,
+            resent: 0.35,
             size_in_downtime: 0.2,
             balloon_slack: Bytes(32 << 20),
             shared_storage: network.iter().filter_map(|text| Pattern::new(text).ok()).collect(),
