@@ -47,7 +47,7 @@ bench-policy: deps ## budgets beside the stock policy on real Xen; QUICK=1 for a
 bench-network: deps ## two hosts on a network, seen from outside; QUICK=1 for a short run
 	scripts/bench-network
 
-paper: deps ## the paper's measurements, repeated on real Xen; QUICK=1 for a short run, FIGURE=fig3 for one
+paper: deps ## the paper's measurements, repeated on real Xen; QUICK=1 for a short run, FIGURE=fig3 for one, DRAW=1 only draws
 	scripts/paper $(or $(FIGURE),all)
 
 doc: deps ## API documentation in target/doc, man pages and completions in target/assets

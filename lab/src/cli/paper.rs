@@ -48,7 +48,7 @@ pub(super) enum Command {
         /// Xen version.
         #[arg(long, default_value = "4.17")]
         xen: XenVersion,
-        /// One repetition.
+        /// One repetition, at three places of each axis.
         #[arg(long)]
         quick: bool,
         /// Hosts at once; without, one for each CPU.
@@ -58,9 +58,13 @@ pub(super) enum Command {
         /// version, with the example `watch` in `examples`.
         #[arg(long, default_value = "target/release")]
         programs: PathBuf,
-        /// Where README.md, the pictures and data go.
-        #[arg(long, default_value = "docs/paper")]
-        out: PathBuf,
+        /// Where README.md, the pictures and data go; figures that are not measured now are drawn
+        /// from the data there. Default: docs/paper, with --quick target/paper.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Measure nothing: write page and pictures again, from all data that is there.
+        #[arg(long)]
+        draw: bool,
     },
 }
 
@@ -81,13 +85,19 @@ impl Command {
                 let arrivals = listener.finish(from)?;
                 let phases = Phases::recognise(&arrivals, CALM.as_secs_f64());
                 let curve = throughput(&arrivals, interval.max(0.001));
-                let phases = phases.map(|phases| phases.json());
-                let all = json!({ "phases": phases, "throughput_bytes_per_s": curve });
+                let total = phases.as_ref().and_then(Phases::total);
+                let all =
+                    json!({ "phases": phases, "total": total, "throughput_bytes_per_s": curve });
                 println!("{all:#}");
             }
-            Self::Experiment { figures, xen, quick, hosts, programs, out } => {
+            Self::Experiment { figures, xen, quick, hosts, programs, out, draw } => {
                 let programs = Programs::in_folder(programs);
+                let default = if quick { "target/paper" } else { "docs/paper" };
+                let out = out.unwrap_or_else(|| default.into());
                 let experiment = Experiment { version: xen, programs, quick, hosts, out };
+                if draw {
+                    return experiment.draw();
+                }
                 println!("{}", experiment.run(&figures.0, &mut |text| eprintln!("{text}"))?);
             }
         }

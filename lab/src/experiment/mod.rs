@@ -6,6 +6,8 @@ mod finding;
 mod page;
 mod plan;
 mod plot;
+mod progress;
+mod raw;
 mod run;
 mod scene;
 mod series;
@@ -14,19 +16,19 @@ mod tests;
 mod threshold;
 mod validation;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
 pub use plan::{Curve, Figure, Figures, Kind};
 
 use self::plan::Point;
+use self::progress::Progress;
+use self::raw::Measured;
 use self::run::Run;
 use crate::error::Context;
 use crate::measure::Programs;
@@ -37,16 +39,6 @@ const REPEATS: u32 = 5;
 /// A point that fails goes on on another host, so often.
 const TRIES: u32 = 3;
 
-/// What came of a point.
-#[derive(Default)]
-struct Measured {
-    runs: Vec<Run>,
-    /// What failed on the way.
-    failures: Vec<String>,
-    /// It failed too often: runs are missing.
-    given_up: bool,
-}
-
 /// How the figures are measured.
 #[derive(Debug, Clone)]
 pub struct Experiment {
@@ -54,7 +46,7 @@ pub struct Experiment {
     pub version: XenVersion,
     /// xenmig and what observes it.
     pub programs: Programs,
-    /// One repetition.
+    /// One repetition, at three places of each axis.
     pub quick: bool,
     /// How many hosts at once; `None` is as many as this machine has CPUs for.
     pub hosts: Option<NonZero<usize>>,
@@ -69,60 +61,63 @@ impl Experiment {
     /// When what was measured cannot be written. A point that fails is reported and does not end
     /// the others.
     pub fn run(&self, figures: &[Figure], say: &mut (dyn FnMut(&str) + Send)) -> Result<Value> {
-        let points: VecDeque<Point> = figures.iter().flat_map(|figure| figure.points()).collect();
+        let points = figures.iter().flat_map(|figure| figure.points(self.quick));
+        let points: VecDeque<Point> = points.collect();
         let count = points.len();
-        let migrations = points.iter().map(|point| self.repetitions(point).count()).sum();
+        let migrations = points.iter().map(|point| repetitions(point, self.quick).count()).sum();
+        let data = self.out.join("data");
+        std::fs::create_dir_all(&data).context(|| format!("creating {}", data.display()))?;
+        let shared = Shared {
+            left: Mutex::new(points),
+            progress: Progress::new(say, migrations),
+            measured: Mutex::default(),
+        };
         let hosts = self.hosts.or(thread::available_parallelism().ok()).map_or(1, NonZero::get);
-        let (left, progress) = (Mutex::new(points), Progress::new(say, migrations));
-        let (left, progress) = (&left, &progress);
-        let measured: Vec<Measured> = thread::scope(|scope| {
-            let work = |_| scope.spawn(move || self.on_one_host(left, progress));
+        let whole: usize = thread::scope(|scope| {
+            let work = |_| scope.spawn(|| self.on_one_host(&shared));
             let workers: Vec<_> = (0..hosts.min(count)).map(work).collect();
-            workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
-        });
-        let failed = measured.iter().filter(|point| point.given_up).count();
-        let (mut runs, mut failures) = (Vec::new(), Vec::new());
-        for point in measured {
-            runs.extend(point.runs);
-            failures.extend(point.failures);
-        }
-        let order = |run: &Run| (run.figure, run.curve, run.nth);
-        runs.sort_by(|a: &Run, b| order(a).cmp(&order(b)).then(a.x.total_cmp(&b.x)));
-        self.write(figures, &runs, &failures)?;
+            let whole = |worker: thread::ScopedJoinHandle<'_, Result<usize>>| {
+                let died = |_| Err(Error::Unexpected("a thread panicked".into()));
+                worker.join().unwrap_or_else(died)
+            };
+            workers.into_iter().map(whole).sum::<Result<usize>>()
+        })?;
+        self.draw()?;
         Ok(json!({
             "bar": "paper",
             "figures": figures.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "points": count, "failed": failed,
+            "points": count, "failed": count - whole,
         }))
     }
 
-    /// The migrations of a point, in their order: its curves in turn.
-    fn repetitions(&self, point: &Point) -> impl Iterator<Item = (u32, Curve)> {
-        let repeats = if self.quick || point.figure == Figure::Fig2 { 1 } else { REPEATS };
-        let curves = point.curves.clone();
-        (0..repeats).flat_map(move |nth| curves.clone().into_iter().map(move |curve| (nth, curve)))
-    }
-
-    /// Measures points from those that are `left` until there are none. A host that failed is not
-    /// used any more.
-    fn on_one_host(&self, left: &Mutex<VecDeque<Point>>, progress: &Progress<'_>) -> Vec<Measured> {
-        let mut host = None;
-        let mut all = Vec::new();
+    /// Measures points from those that are left until there are none, and keeps each at once. Gives
+    /// how many came out whole. A host that failed is not used any more.
+    fn on_one_host(&self, shared: &Shared<'_>) -> Result<usize> {
+        let (mut host, mut whole) = (None, 0);
         loop {
-            let point = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(point) = point else { return all };
-            let mut measured = Measured::default();
+            let point = locked(&shared.left).pop_front();
+            let Some(point) = point else { return Ok(whole) };
+            let all = repetitions(&point, self.quick).count();
+            let (mut runs, mut failures) = (Vec::new(), Vec::new());
             for tried in 1..=TRIES {
-                let Err(why) = self.measure(&mut host, &point, &mut measured.runs, progress) else {
+                let Err(why) = self.measure(&mut host, &point, &mut runs, &shared.progress) else {
                     break;
                 };
                 host = None;
-                measured.given_up = tried == TRIES;
-                let line = failure(&point, &why, measured.given_up);
-                progress.say(&format!("{line}\n{why}"));
-                measured.failures.push(line);
+                let last = tried == TRIES || runs.len() == all;
+                let line = failure(&point, &why, runs.len(), last);
+                shared.progress.say(&format!("{line}\n{why}"));
+                failures.push(line);
+                if last {
+                    break;
+                }
             }
-            all.push(measured);
+            whole += usize::from(runs.len() == all);
+            let mut measured = locked(&shared.measured);
+            let none = || Measured::on(self.version.as_str());
+            let of_figure = measured.entry(point.figure).or_insert_with(none);
+            of_figure.add(runs, failures);
+            of_figure.save(&self.path(point.figure))?;
         }
     }
 
@@ -141,7 +136,7 @@ impl Experiment {
         };
         scene::create(host, point)?;
         let load = run::load(host)?;
-        for (nth, curve) in self.repetitions(point).skip(runs.len()) {
+        for (nth, curve) in repetitions(point, self.quick).skip(runs.len()) {
             let (ended, verdict) = run::migrate(host, point, curve)?;
             let run = Run { figure: point.figure, x: point.x, curve, nth, load, verdict, ended };
             progress.ran(&run);
@@ -150,55 +145,59 @@ impl Experiment {
         scene::remove(host, point)
     }
 
-    /// The raw figures, the pictures and the page.
-    fn write(&self, figures: &[Figure], runs: &[Run], failures: &[String]) -> Result<()> {
-        let out = &self.out;
+    fn path(&self, figure: Figure) -> PathBuf {
+        self.out.join(format!("data/{figure}.json"))
+    }
+
+    /// Draws the pictures and writes the page from the raw figures that are there, whenever they
+    /// were measured.
+    ///
+    /// # Errors
+    /// When there are none, or something cannot be read or written.
+    pub fn draw(&self) -> Result<()> {
         let save = |name: &str, text: &str| {
-            let path = out.join(name);
+            let path = self.out.join(name);
             std::fs::write(&path, text).context(|| format!("writing {}", path.display()))
         };
-        let data = out.join("data");
-        std::fs::create_dir_all(&data).context(|| format!("creating {}", data.display()))?;
-        for figure in figures {
-            let of = series::of(runs, *figure);
-            let raw = Value::Array(of.iter().map(|run| run.raw()).collect());
-            save(&format!("data/{figure}.json"), &format!("{raw:#}\n"))?;
-            save(&format!("{figure}.svg"), &plot::draw(*figure, &of)?)?;
+        let mut all = Vec::new();
+        for figure in Figure::ALL {
+            let Some(measured) = Measured::load(&self.path(figure))? else { continue };
+            let runs = series::of(&measured.runs, figure);
+            save(&format!("{figure}.svg"), &plot::draw(figure, &runs)?)?;
+            all.push((figure, measured));
         }
-        if figures == Figure::ALL {
-            save("data/thresholds.json", &format!("{:#}\n", threshold::raw(runs)))?;
+        if all.is_empty() {
+            let what = format!("nothing was measured yet: no figures in {}", self.out.display());
+            return Err(Error::Unexpected(what));
         }
-        save("README.md", &page::page(self.version, figures, self.quick, runs, failures))
+        let runs: Vec<Run> = all.iter().flat_map(|(_, of)| of.runs.clone()).collect();
+        save("data/thresholds.json", &format!("{:#}\n", threshold::raw(&runs)))?;
+        save("README.md", &page::page(&all, &runs))
     }
 }
 
-fn failure(point: &Point, why: &Error, given_up: bool) -> String {
+/// What the threads of all hosts work on.
+struct Shared<'a> {
+    left: Mutex<VecDeque<Point>>,
+    progress: Progress<'a>,
+    measured: Mutex<BTreeMap<Figure, Measured>>,
+}
+
+fn locked<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The migrations of a point, in their order: its curves in turn.
+fn repetitions(point: &Point, quick: bool) -> impl Iterator<Item = (u32, Curve)> {
+    let repeats = if quick || point.figure == Figure::Fig2 { 1 } else { REPEATS };
+    let curves = point.curves.clone();
+    (0..repeats).flat_map(move |nth| curves.clone().into_iter().map(move |curve| (nth, curve)))
+}
+
+fn failure(point: &Point, why: &Error, done: usize, last: bool) -> String {
     let line = why.to_string();
     let first = line.lines().next().unwrap_or_default();
-    let then = if given_up { "given up" } else { "tried again" };
-    format!("{} at {} on the {:?} host, {then}: {first}", point.figure, point.x, point.kind)
-}
-
-/// What is told while it is measured, from any of the hosts.
-struct Progress<'a> {
-    say: Mutex<&'a mut (dyn FnMut(&str) + Send)>,
-    begun: Instant,
-    migrations: usize,
-    done: AtomicUsize,
-}
-
-impl<'a> Progress<'a> {
-    fn new(say: &'a mut (dyn FnMut(&str) + Send), migrations: usize) -> Self {
-        Self { say: Mutex::new(say), begun: Instant::now(), migrations, done: AtomicUsize::new(0) }
-    }
-
-    fn say(&self, line: &str) {
-        self.say.lock().unwrap_or_else(PoisonError::into_inner)(line);
-    }
-
-    fn ran(&self, run: &Run) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        let (all, s) = (self.migrations, self.begun.elapsed().as_secs());
-        self.say(&format!("{done} of {all}, {s} s: {}", run.line()));
-    }
+    let then = if last { "given up" } else { "tried again" };
+    let Point { figure, x, kind, .. } = point;
+    format!("{figure} at {x} on the {kind:?} host, {then} after {done} migrations: {first}")
 }

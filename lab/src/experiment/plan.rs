@@ -4,11 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Error;
 use crate::guest::{Pattern, Workload};
 
 /// A figure of the paper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Figure {
     /// Throughput over time.
     Fig2,
@@ -50,23 +53,25 @@ impl Figure {
         }
     }
 
-    /// Whether a value is measured with this curve: the weak host with the stock policy has all.
-    fn measured(self, curve: Curve, nth: usize) -> bool {
+    /// Whether a value is measured with this curve. The weak host under the stock policy has all,
+    /// unless it has to be `quick`; the others have both ends and a place between.
+    fn measured(self, curve: Curve, nth: usize, quick: bool) -> bool {
         let last = self.values().len() - 1;
         match curve {
-            Curve::Weak => true,
-            Curve::Budget if self == Self::Fig7 => true,
-            Curve::Strong | Curve::Budget => nth.is_multiple_of(2) || nth == last,
+            Curve::Weak if !quick => true,
+            // Beside a guest that computes all the time these take longest.
+            Curve::Strong | Curve::Budget if self == Self::Fig4 => nth == 0 || nth == last,
+            _ => [0, last / 2, last].contains(&nth),
         }
     }
 
     /// The points to measure, those of one guest together.
-    pub(super) fn points(self) -> Vec<Point> {
+    pub(super) fn points(self, quick: bool) -> Vec<Point> {
         let point = |(nth, &x): (usize, &f64)| {
             let curves = |kind: Kind| {
                 Curve::ALL
                     .into_iter()
-                    .filter(move |curve| curve.kind() == kind && self.measured(*curve, nth))
+                    .filter(move |curve| curve.kind() == kind && self.measured(*curve, nth, quick))
                     .collect::<Vec<_>>()
             };
             [Kind::Weak, Kind::Strong].map(|kind| Point {
@@ -134,7 +139,8 @@ impl Kind {
 }
 
 /// A curve of a figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Curve {
     /// Stock `xl migrate` on the weak host.
     Weak,
@@ -180,10 +186,10 @@ const MEMORY_MIB: u32 = 96;
 /// A busy and an idle phase of a computing guest.
 pub(super) const PERIOD: Duration = Duration::from_millis(100);
 /// The set that is modified (49 MB), and a guest that has room for it.
-const SET_PAGES: usize = 12_000;
+pub(super) const SET_PAGES: usize = 12_000;
 const MEMORY_FOR_SET_MIB: u32 = 160;
-/// Bytes per second that the link carries. 128 MB took the paper's a second; here it is the CPU,
-/// and not the link, that a migration waits for most of the time.
+/// Bytes per second that the link carries. The paper's carried 128 MB in a second; here it is the
+/// CPU, and not the link, that a migration waits for most of the time.
 pub(super) const RATE: u64 = 32_000_000;
 
 impl Point {
@@ -248,18 +254,30 @@ mod tests {
     #[test]
     fn every_figure_has_all_curves_and_enough_points() {
         for figure in Figure::ALL {
-            let points = figure.points();
+            let points = figure.points(false);
             for curve in Curve::ALL {
                 let of = points.iter().filter(|point| point.curves.contains(&curve)).count();
                 let least = match (figure, curve) {
                     (Figure::Fig2, _) => 1,
                     (Figure::Fig6, Curve::Weak) => 5,
-                    (Figure::Fig7, Curve::Weak | Curve::Budget) => 6,
+                    (Figure::Fig7, Curve::Weak) => 6,
+                    (Figure::Fig4, Curve::Strong | Curve::Budget) => 2,
                     _ => 3,
                 };
                 assert!(of >= least, "{figure} {curve:?}: {of}");
             }
         }
+    }
+
+    #[test]
+    fn a_quick_figure_has_its_ends_and_a_place_between() {
+        let weak = |point: &Point| point.curves.contains(&Curve::Weak);
+        let places = |figure: Figure| -> Vec<f64> {
+            figure.points(true).iter().filter(|p| weak(p)).map(|p| p.x).collect()
+        };
+        assert_eq!(places(Figure::Fig2), [50.0]);
+        assert_eq!(places(Figure::Fig4), [0.0, 50.0, 100.0]);
+        assert_eq!(places(Figure::Fig7), [0.0, 2000.0, 16_000.0]);
     }
 
     #[test]
@@ -270,7 +288,7 @@ mod tests {
     #[test]
     fn loads_reach_the_guest_as_words() {
         for figure in Figure::ALL {
-            for point in figure.points() {
+            for point in figure.points(false) {
                 for workload in [Some(point.workload()), point.other()].into_iter().flatten() {
                     let text = workload.to_string();
                     assert_eq!(text.parse::<Workload>().unwrap(), workload, "{text}");

@@ -103,9 +103,16 @@ fn panel<D: DrawingBackend>(
             .iter()
             .map(|(x, spread)| PathElement::new([(*x, spread.least), (*x, spread.most)], style));
         chart.draw_series(bars).map_err(failed)?;
-        let refused = places.iter().filter(|place| place.warned > 0);
-        let crosses = refused.map(|place| Cross::new((place.x, top * 0.03), 5, style));
-        chart.draw_series(crosses).map_err(failed)?;
+        let warned = places.iter().filter(|place| place.warned > 0);
+        let crosses: Vec<_> =
+            warned.map(|place| Cross::new((place.x, top * 0.03), 5, style)).collect();
+        if !crosses.is_empty() {
+            chart
+                .draw_series(crosses)
+                .map_err(failed)?
+                .label("xenmig advised against it")
+                .legend(move |(x, y)| Cross::new((x + 9, y), 5, style));
+        }
     }
     chart
         .configure_series_labels()

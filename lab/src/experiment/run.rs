@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::plan::{Curve, Figure, Point, RATE};
 use crate::measure::observe::{Observed, Steering, observe, observe_judged};
@@ -16,16 +17,16 @@ pub(super) const GUEST: &str = "g1";
 /// What xenmig may let a guest be down. An idle one with a network card is down for some 1.5 s.
 pub(super) const BUDGET: Duration = Duration::from_secs(2);
 /// How long the service is listened to before.
-const CALM: Duration = Duration::from_secs(2);
+const CALM: Duration = Duration::from_secs(1);
 /// The same after.
-const AFTER: Duration = Duration::from_secs(1);
-/// What xenmig samples before it decides: a quarter of the rounds that are to come.
+const AFTER: Duration = Duration::from_millis(500);
+/// What xenmig samples before it decides: two thirds of the longest round on an idle host.
 const SAMPLE: [&str; 4] = ["--window", "3s", "--windows", "2"];
 /// The intervals of figure 2.
 const INTERVAL_S: f64 = 0.1;
 
 /// A migration to the end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Moved {
     /// By the tool stack: start of the save to the guest running at the target.
     pub(super) total_s: f64,
@@ -40,7 +41,8 @@ pub(super) struct Moved {
 }
 
 /// How it ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Ended {
     Moved(Box<Moved>),
     /// Refused by xenmig, even though it was told to begin in any case.
@@ -50,7 +52,7 @@ pub(super) enum Ended {
 }
 
 /// What xenmig thought of it before: it was told to begin in any case.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Verdict {
     pub(super) verdict: String,
     pub(super) reasons: Vec<String>,
@@ -68,8 +70,8 @@ impl Verdict {
     }
 }
 
-/// The load that a guest had before the migration, in shares of a CPU.
-#[derive(Debug, Clone, Copy)]
+/// The load that a guest had before the migration; of a CPU, shares.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Load {
     /// What it says of itself.
     pub(super) guest: f64,
@@ -77,9 +79,11 @@ pub(super) struct Load {
     pub(super) xen: f64,
     /// What the hypervisor counted for all domains, Dom0 among them.
     pub(super) host: f64,
+    /// Pages per second that the guest says it wrote.
+    pub(super) writes_per_s: f64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) figure: Figure,
     pub(super) x: f64,
@@ -140,17 +144,6 @@ impl Moved {
             suspended_s: since(observed.suspended_s),
         }
     }
-
-    fn raw(&self) -> Value {
-        json!({
-            "tool_stack": {
-                "total_s": self.total_s, "downtime_s": self.downtime_s,
-                "suspended_s": self.suspended_s, "round_pages": self.pages,
-            },
-            "meter": self.phases.as_ref().map(Phases::json),
-            "throughput_bytes_per_s": self.curve,
-        })
-    }
 }
 
 impl Run {
@@ -194,22 +187,6 @@ impl Run {
         let (figure, curve, nth) = (self.figure, self.curve.name(), self.nth);
         format!("{figure} at {}, {curve} ({nth}){verdict}: {what}", self.x)
     }
-
-    pub(super) fn raw(&self) -> Value {
-        let (ended, seen) = match &self.ended {
-            Ended::Moved(moved) => ("moved", moved.raw()),
-            Ended::Refused => ("refused", Value::Null),
-            Ended::Aborted => ("aborted", Value::Null),
-        };
-        json!({
-            "figure": self.figure.to_string(), "x": self.x, "curve": self.curve.name(),
-            "nth": self.nth,
-            "load": { "guest": self.load.guest, "xen": self.load.xen, "host": self.load.host },
-            "verdict": self.verdict.as_ref().map(|v| &v.verdict),
-            "reasons": self.verdict.as_ref().map(|v| &v.reasons),
-            "ended": ended, "seen": seen,
-        })
-    }
 }
 
 /// Reads the load that Xen counted for all domains over some seconds, and what the guest said of the
@@ -226,10 +203,13 @@ pub(super) fn load(host: &Host) -> Result<Load> {
     };
     let domains: Vec<_> = text.lines().map_while(counted).collect();
     let xen = domains.iter().find(|(name, _)| name == GUEST).map(|(_, share)| *share);
-    let guest = text.split_whitespace().find_map(|word| word.strip_prefix("cpu=")?.parse().ok());
+    let said = |name: &str| -> Option<f64> {
+        text.split_whitespace().find_map(|word| word.strip_prefix(name)?.parse().ok())
+    };
     let unknown = || Error::Unexpected(format!("no load of {GUEST} in {text:?}"));
     Ok(Load {
-        guest: guest.ok_or_else(unknown)?,
+        guest: said("cpu=").ok_or_else(unknown)?,
+        writes_per_s: said("rate=").ok_or_else(unknown)?,
         xen: xen.ok_or_else(unknown)?,
         host: domains.iter().map(|(_, share)| share).sum(),
     })

@@ -34,7 +34,8 @@ pub(super) fn host(version: XenVersion, programs: &Programs) -> Result<Host> {
         let workload: Workload =
             workload.parse().map_err(|cause| Error::Unexpected(format!("{cause}")))?;
         host.guest(&spec(workload, memory_mib, Kind::Weak))?;
-        let (long, forced) = (Duration::from_secs(60), ["--force", "--window", "1s"]);
+        let (long, forced) =
+            (Duration::from_secs(60), ["--force", "--window", "1s", "--windows", "1"]);
         match observe_judged(&host, GUEST, RATE, long, &forced)?.0 {
             Steering::Moved { .. } => {}
             ended => return Err(Error::Unexpected(format!("calibration: {ended:?}"))),

@@ -25,7 +25,6 @@ pub(super) struct Place {
     pub(super) x: f64,
     pub(super) total_s: Option<Spread>,
     pub(super) offline_s: Option<Spread>,
-    pub(super) downtime_s: Option<Spread>,
     /// Migrations to the end.
     pub(super) moved: usize,
     /// Migrations that xenmig, had it not been told to, would not have begun.
@@ -51,7 +50,6 @@ pub(super) fn places(runs: &[&Run], curve: Curve) -> Vec<Place> {
             x,
             total_s: spread(&|run| Some(run.moved()?.total_s)),
             offline_s: spread(&Run::offline_s),
-            downtime_s: spread(&|run| Some(run.moved()?.downtime_s)),
             moved: here.iter().filter(|run| run.moved().is_some()).count(),
             warned: warned().count(),
             reasons: {
@@ -66,26 +64,17 @@ pub(super) fn places(runs: &[&Run], curve: Curve) -> Vec<Place> {
     values.into_iter().map(place).collect()
 }
 
-/// Medians of one time along a curve.
+/// Medians of a figure of the runs along a curve, as (place, median).
 pub(super) fn medians(
-    runs: &[&Run],
-    curve: Curve,
-    what: impl Fn(&Place) -> Option<Spread>,
-) -> Vec<(f64, f64)> {
-    places(runs, curve).iter().filter_map(|p| Some((p.x, what(p)?.median))).collect()
-}
-
-/// Medians of any figure of a run along a curve.
-pub(super) fn along(
     runs: &[&Run],
     curve: Curve,
     what: impl Fn(&Run) -> Option<f64>,
 ) -> Vec<(f64, f64)> {
-    let of = |x: f64| {
+    let median = |x: f64| {
         let here = runs.iter().filter(|run| run.curve == curve && run.x == x);
-        Some((x, quantile(&here.filter_map(|run| what(run)).collect::<Vec<_>>(), 0.5)?))
+        quantile(&here.filter_map(|run| what(run)).collect::<Vec<_>>(), 0.5)
     };
-    places(runs, curve).iter().filter_map(|place| of(place.x)).collect()
+    places(runs, curve).iter().filter_map(|place| Some((place.x, median(place.x)?))).collect()
 }
 
 /// Where along its axis a time first exceeds its first value by this share, on straight lines

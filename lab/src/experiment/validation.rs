@@ -35,7 +35,8 @@ const WHY: &str = " The service is away longer than the guest is suspended: when
     runs again, its network card has yet to connect to the new backend, and what it sends\n\
     meanwhile is lost. The guest's own clock stops when its kernel begins to suspend, before the\n\
     hypervisor calls it suspended. And the push phase shows early, because the tool stack takes\n\
-    CPU time from its start on, some tenths of a second before the save begins.";
+    CPU time from its start on, some tenths of a second before the save begins. Where another\n\
+    guest disturbs the service all the time, it shows late or not at all.";
 
 /// A table of the differences, and what they come from.
 pub(super) fn text(runs: &[Run]) -> String {

@@ -12,11 +12,15 @@ use std::path::Path;
 use crate::Result;
 use crate::error::Context;
 
-/// What is around the store in Debian's builds: the vector, the error code, the store, and the next
-/// two fields of the exception being cleared.
+/// What is before the store in Debian's builds: the vector is read, the error code stored.
 const BEFORE: [u8; 11] = [0x41, 0x0f, 0xb6, 0xf4, 0x44, 0x89, 0xab, 0x80, 0x33, 0, 0];
 const STORE: [u8; 6] = [0x89, 0xb3, 0x54, 0xef, 0xff, 0xff];
+/// A field is cleared ...
 const AFTER: [u8; 10] = [0xc7, 0x83, 0x84, 0x33, 0, 0, 0, 0, 0, 0];
+/// ... and so many bytes later the interrupt is delivered, as a hardware interrupt: elsewhere the
+/// same store is wanted.
+const FURTHER: usize = 24;
+const DELIVERS: [u8; 9] = [0xba, 1, 0, 0, 0, 0x48, 0x89, 0xdf, 0xe8];
 const NOP: [u8; 6] = [0x66, 0x0f, 0x1f, 0x44, 0, 0];
 
 /// Mends the emulator at `path`, or says that it is another one than that which is known.
@@ -36,8 +40,14 @@ pub(super) fn mend(path: &Path) -> Result<()> {
 /// Where the store is; `None` unless there is just one place that looks like it.
 fn store(program: &[u8]) -> Option<usize> {
     let around = [&BEFORE[..], &STORE, &AFTER].concat();
-    let mut places = program.windows(around.len()).enumerate().filter(|(_, seen)| *seen == around);
-    let (at, _) = places.next()?;
+    let delivers = around.len() + FURTHER;
+    let looks_so = |at: &usize| {
+        let seen = &program[*at..];
+        seen.starts_with(&around)
+            && seen.get(delivers..).is_some_and(|then| then.starts_with(&DELIVERS))
+    };
+    let mut places = (0..program.len()).filter(looks_so);
+    let at = places.next()?;
     places.next().is_none().then_some(at + BEFORE.len())
 }
 
@@ -47,13 +57,15 @@ mod tests {
 
     #[test]
     fn only_the_store_is_replaced_and_only_where_it_is_certain() {
-        let around = [&BEFORE[..], &STORE, &AFTER].concat();
-        let program = [&[1; 100][..], &around, &[2; 100]].concat();
+        let with = |store: &[u8], further: &[u8]| {
+            [&[1; 100][..], &BEFORE, store, &AFTER, further, &DELIVERS, &[2; 100]].concat()
+        };
+        let (program, other) = (with(&STORE, &[3; FURTHER]), with(&STORE, &[3; FURTHER - 1]));
         let path = tempfile::NamedTempFile::new().unwrap();
         for (before, after) in [
-            (program.clone(), [&[1; 100][..], &BEFORE, &NOP, &AFTER, &[2; 100]].concat()),
+            (program.clone(), with(&NOP, &[3; FURTHER])),
             (program.repeat(2), program.repeat(2)),
-            (around[1..].to_vec(), around[1..].to_vec()),
+            (other.clone(), other),
         ] {
             fs::write(path.path(), &before).unwrap();
             mend(path.path()).unwrap();

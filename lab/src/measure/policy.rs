@@ -48,7 +48,7 @@ const CELLS: [Cell; 8] = [
 const BURSTS: &str = "bursts (busy 8 s of 12 s)";
 /// Starting moments, spread evenly over a period of the bursts.
 const BURST_STARTS: u32 = 10;
-/// A guest is lost now and then, by the emulator's fault: its cell is tried again on a new host.
+/// A cell in which something fails is tried again on a new host.
 const TRIES: usize = 2;
 
 const fn cell(

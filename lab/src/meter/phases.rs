@@ -6,7 +6,7 @@
 //! a lasting change from a single late datagram and dates it. Offline is the longest time in which
 //! the guest's own clock stood still.
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use super::Arrival;
 use crate::measure::quantile;
@@ -26,7 +26,7 @@ const OFFLINE_INTERVALS: f64 = 4.0;
 const LEAST_CALM: usize = 10;
 
 /// A measured value; the true one lies within `± uncertainty_s`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// Seconds.
     pub s: f64,
@@ -47,7 +47,7 @@ impl Estimate {
 }
 
 /// What was recognised. Moments are on the receiver's clock.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
     /// When the push phase began to disturb the service; `None` where nothing shows it.
     pub push_begins: Option<Estimate>,
@@ -99,20 +99,6 @@ impl Phases {
             },
             suspended: Estimate { s: still(&stopped), uncertainty_s: 2.0 * spread },
             lost: lost(arrivals),
-        })
-    }
-
-    /// All of them, for raw figures.
-    pub fn json(&self) -> Value {
-        let estimate = |e: Estimate| json!({ "s": e.s, "uncertainty_s": e.uncertainty_s });
-        json!({
-            "push_begins": self.push_begins.map(estimate),
-            "offline_begins": estimate(self.offline_begins),
-            "offline_ends": estimate(self.offline_ends),
-            "offline": estimate(self.offline),
-            "suspended": estimate(self.suspended),
-            "total": self.total().map(estimate),
-            "lost": self.lost,
         })
     }
 
