@@ -79,6 +79,11 @@ impl TryFrom<String> for SizeLimit {
     }
 }
 
+/// A number, or what it is not.
+fn number(value: f64, sound: bool, what: &str) -> Result<f64, String> {
+    sound.then_some(value).ok_or_else(|| format!("{value} is not {what}"))
+}
+
 /// A share, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]
@@ -88,10 +93,7 @@ impl TryFrom<f64> for Share {
     type Error = String;
 
     fn try_from(value: f64) -> Result<Self, String> {
-        match value {
-            v if (0.0..=1.0).contains(&v) => Ok(Self(v)),
-            v => Err(format!("{v} is not a share; write a number from 0 to 1")),
-        }
+        number(value, (0.0..=1.0).contains(&value), "a share; write a number from 0 to 1").map(Self)
     }
 }
 
@@ -104,10 +106,12 @@ impl TryFrom<f64> for Cpus {
     type Error = String;
 
     fn try_from(value: f64) -> Result<Self, String> {
-        match value {
-            v if v.is_finite() && v >= 0.0 => Ok(Self(v)),
-            v => Err(format!("{v} is not a number of CPUs; write 0 or more, as 0.5")),
-        }
+        number(
+            value,
+            value.is_finite() && value >= 0.0,
+            "a number of CPUs; write 0 or more, as 0.5",
+        )
+        .map(Self)
     }
 }
 
@@ -120,10 +124,7 @@ impl TryFrom<f64> for Seconds {
     type Error = String;
 
     fn try_from(value: f64) -> Result<Self, String> {
-        match value {
-            v if v.is_finite() && v >= 0.0 => Ok(Self(v)),
-            v => Err(format!("{v} is not a number of seconds")),
-        }
+        number(value, value.is_finite() && value >= 0.0, "a number of seconds").map(Self)
     }
 }
 
@@ -136,10 +137,8 @@ impl TryFrom<f64> for Factor {
     type Error = String;
 
     fn try_from(value: f64) -> Result<Self, String> {
-        match value {
-            v if v.is_finite() && v > 1.0 => Ok(Self(v)),
-            v => Err(format!("{v} is not a factor; write a number above 1")),
-        }
+        number(value, value.is_finite() && value > 1.0, "a factor; write a number above 1")
+            .map(Self)
     }
 }
 

@@ -8,8 +8,8 @@ use crate::units::Bytes;
 /// its default comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
-    /// CPUs' worth of time that the host has to leave to others than the guest, so that neither save
-    /// nor downtime takes longer. Default 0.65: measured, where the first of them is a quarter longer
+    /// CPUs' worth of time that others than the guest have to leave free, so that neither save nor
+    /// downtime takes longer. Default 0.65: measured, where the first of them is a quarter longer
     /// (docs/paper, figure 5). In the paper another guest's load shows from 60 % of a CPU on in total
     /// time, and from 90 % on in downtime.
     pub free_cpus_without_guest: f64,
