@@ -40,7 +40,7 @@ const TO_THE_SET: &str = "Below what the link carries the rounds shrink, and har
 const NONE: &str = "";
 
 type Time = fn(&Run) -> Option<f64>;
-const TOTAL: Time = |run| Some(run.moved()?.total_s);
+const TOTAL: Time = Run::total_s;
 const OFFLINE: Time = Run::offline_s;
 
 fn seconds(values: &[(f64, f64)]) -> String {

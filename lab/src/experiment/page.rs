@@ -127,7 +127,7 @@ fn kept(runs: &[Run]) -> String {
         runs.iter().filter(move |run| run.verdict.as_ref().is_some_and(|v| v.go() == go))
     };
     let outcome = |go: bool| {
-        let within = |run: &&Run| run.moved().is_some_and(|m| m.downtime_s <= BUDGET.as_secs_f64());
+        let within = |run: &&Run| run.downtime_s().is_some_and(|s| s <= BUDGET.as_secs_f64());
         let (all, kept) = (judged(go).count(), judged(go).filter(within).count());
         let stayed = judged(go).filter(|run| run.moved().is_none()).count();
         let broken = all - kept - stayed;

@@ -1,7 +1,7 @@
 //! What is told while it is measured.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::run::Run;
@@ -20,7 +20,7 @@ impl<'a> Progress<'a> {
     }
 
     pub(super) fn say(&self, line: &str) {
-        self.say.lock().unwrap_or_else(PoisonError::into_inner)(line);
+        super::locked(&self.say)(line);
     }
 
     pub(super) fn ran(&self, run: &Run) {

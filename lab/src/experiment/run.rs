@@ -160,6 +160,16 @@ impl Run {
         Some(again.iter().sum::<u64>() as f64 / *first as f64)
     }
 
+    /// By the tool stack; `None` where the guest was not moved.
+    pub(super) fn total_s(&self) -> Option<f64> {
+        Some(self.moved()?.total_s)
+    }
+
+    /// The same.
+    pub(super) fn downtime_s(&self) -> Option<f64> {
+        Some(self.moved()?.downtime_s)
+    }
+
     /// How long the service was away, by the meter.
     pub(super) fn offline_s(&self) -> Option<f64> {
         Some(self.moved()?.phases.as_ref()?.offline.s)

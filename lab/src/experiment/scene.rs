@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::plan::{Kind, Point, RATE};
 use super::run::{GUEST, PORT};
 use crate::guest::{DOM0, Network, Service, Workload};
-use crate::measure::Programs;
 use crate::measure::observe::{Steering, observe_judged};
+use crate::measure::{OUTCOMES, Programs};
 use crate::{Error, GuestSpec, Host, HostBuilder, Result, XenVersion};
 
 /// Another guest on the same host.
@@ -15,8 +15,7 @@ const OTHER: &str = "g2";
 /// Enough to see the offline phase, and few per cent of a guest's CPU.
 const RATE_PER_S: f64 = 50.0;
 const BYTES: usize = 512;
-/// What xenmig remembers of earlier migrations, and a copy of it.
-const OUTCOMES: &str = "/var/lib/xenmig/outcomes.jsonl";
+/// A copy of what xenmig remembers of them.
 const CALIBRATION: &str = "/var/lib/xenmig/calibration.jsonl";
 /// A guest reports its load this often, and so has done it when it was watched ([`super::run::load`]).
 const TICK: Duration = Duration::from_secs(2);

@@ -36,19 +36,15 @@ pub(super) struct Place {
 
 /// A curve: its places in the order of the axis.
 pub(super) fn places(runs: &[&Run], curve: Curve) -> Vec<Place> {
-    let of: Vec<&&Run> = runs.iter().filter(|run| run.curve == curve).collect();
-    let mut values: Vec<f64> = of.iter().map(|run| run.x).collect();
-    values.sort_by(f64::total_cmp);
-    values.dedup();
     let place = |x: f64| {
-        let here: Vec<_> = of.iter().filter(|run| run.x == x).collect();
+        let here = at(runs, curve, x);
         let spread = |what: &dyn Fn(&Run) -> Option<f64>| {
             Spread::of(&here.iter().filter_map(|run| what(run)).collect::<Vec<_>>())
         };
         let warned = || here.iter().filter_map(|run| run.verdict.as_ref()).filter(|v| !v.go());
         Place {
             x,
-            total_s: spread(&|run| Some(run.moved()?.total_s)),
+            total_s: spread(&Run::total_s),
             offline_s: spread(&Run::offline_s),
             moved: here.iter().filter(|run| run.moved().is_some()).count(),
             warned: warned().count(),
@@ -61,7 +57,21 @@ pub(super) fn places(runs: &[&Run], curve: Curve) -> Vec<Place> {
             runs: here.len(),
         }
     };
-    values.into_iter().map(place).collect()
+    axis(runs, curve).into_iter().map(place).collect()
+}
+
+/// Where a curve was measured, in order.
+fn axis(runs: &[&Run], curve: Curve) -> Vec<f64> {
+    let of = runs.iter().filter(|run| run.curve == curve);
+    let mut values: Vec<f64> = of.map(|run| run.x).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values
+}
+
+/// The repetitions at one of these places.
+fn at<'a>(runs: &[&'a Run], curve: Curve, x: f64) -> Vec<&'a Run> {
+    runs.iter().copied().filter(|run| run.curve == curve && run.x == x).collect()
 }
 
 /// Medians of a figure of the runs along a curve, as (place, median).
@@ -71,27 +81,30 @@ pub(super) fn medians(
     what: impl Fn(&Run) -> Option<f64>,
 ) -> Vec<(f64, f64)> {
     let median = |x: f64| {
-        let here = runs.iter().filter(|run| run.curve == curve && run.x == x);
-        quantile(&here.filter_map(|run| what(run)).collect::<Vec<_>>(), 0.5)
+        let values: Vec<_> = at(runs, curve, x).into_iter().filter_map(&what).collect();
+        quantile(&values, 0.5)
     };
-    places(runs, curve).iter().filter_map(|place| Some((place.x, median(place.x)?))).collect()
+    axis(runs, curve).into_iter().filter_map(|x| Some((x, median(x)?))).collect()
 }
 
 /// Where along its axis a time first exceeds its first value by this share, on straight lines
 /// between the places.
 pub(super) fn crossing(times: &[(f64, f64)], share: f64) -> Option<f64> {
     let limit = times.first()?.1 * (1.0 + share);
-    times.windows(2).find(|two| two[1].1 > limit).map(|two| {
-        let ((a, low), (b, high)) = (two[0], two[1]);
-        a + (b - a) * (limit - low) / (high - low)
-    })
+    let two = times.windows(2).find(|two| two[1].1 > limit)?;
+    let ((a, low), (b, high)) = (two[0], two[1]);
+    Some(between((low, a), (high, b), limit))
 }
 
 /// The value there, on straight lines between the places.
 pub(super) fn value_at(values: &[(f64, f64)], x: f64) -> Option<f64> {
     let two = values.windows(2).find(|two| two[0].0 <= x && x <= two[1].0)?;
-    let ((a, low), (b, high)) = (two[0], two[1]);
-    Some(low + (high - low) * (x - a) / (b - a))
+    Some(between(two[0], two[1], x))
+}
+
+/// The value at `x` on the line through two places.
+fn between((a, low): (f64, f64), (b, high): (f64, f64), x: f64) -> f64 {
+    low + (high - low) * (x - a) / (b - a)
 }
 
 /// By what factor the largest value exceeds the first.

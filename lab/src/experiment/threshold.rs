@@ -28,9 +28,6 @@ struct Source {
     default: fn(&Thresholds) -> f64,
 }
 
-const TOTAL: Fact = |run| Some(run.moved()?.total_s);
-const DOWNTIME: Fact = |run| Some(run.moved()?.downtime_s);
-
 const SOURCES: [Source; 3] = [
     Source {
         name: "free_cpus_without_guest",
@@ -38,7 +35,7 @@ const SOURCES: [Source; 3] = [
         figure: Figure::Fig5,
         what: "CPU that others leave, where total time or downtime is longer",
         fact: |run| Some(1.0 - (run.load.host - run.load.xen)),
-        times: &[TOTAL, DOWNTIME],
+        times: &[Run::total_s, Run::downtime_s],
         default: |thresholds| thresholds.free_cpus_without_guest,
     },
     Source {
@@ -47,7 +44,7 @@ const SOURCES: [Source; 3] = [
         figure: Figure::Fig3,
         what: "CPU that all leave, the guest among them, where total time is longer",
         fact: |run| Some(1.0 - run.load.host),
-        times: &[TOTAL],
+        times: &[Run::total_s],
         default: |thresholds| thresholds.free_cpus,
     },
     Source {
@@ -56,7 +53,7 @@ const SOURCES: [Source; 3] = [
         figure: Figure::Fig7,
         what: "share of its memory that is sent again, where total time is longer",
         fact: Run::resent,
-        times: &[TOTAL],
+        times: &[Run::total_s],
         default: |thresholds| thresholds.resent,
     },
 ];

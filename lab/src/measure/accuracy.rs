@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use xenmig::history::OutcomeRecord;
 use xenmig::model::sender_share;
 
-use super::Programs;
 use super::observe::{Observed, observe};
 use super::stats::quantile;
+use super::{OUTCOMES, Programs};
 use crate::error::Context;
 use crate::{Error, GuestSpec, Host, HostBuilder, Result, Workload, XenVersion};
 
@@ -37,8 +37,6 @@ const BURSTS: (&str, &str, u32) = ("bursts (busy 2 s of 5 s)", "burst:5000,4000,
 /// Rounds smaller than this count as this in relative errors: Xen's own policy takes fewer dirty
 /// pages than 50 for none.
 const FEW_PAGES: f64 = 50.0;
-/// The file that `xenmig` reads earlier migrations from.
-const OUTCOMES: &str = "/var/lib/xenmig/outcomes.jsonl";
 
 /// One prediction and what came.
 #[derive(Debug, Clone)]

@@ -27,6 +27,8 @@ pub struct Programs {
     pub hook: Option<PathBuf>,
 }
 
+/// The file in Dom0 that `xenmig` reads earlier migrations from.
+pub(crate) const OUTCOMES: &str = "/var/lib/xenmig/outcomes.jsonl";
 /// Where `xenmig` is put in Dom0.
 const XENMIG: &str = "/usr/local/bin/xenmig";
 /// Where [`Programs::push`] puts `watch`.
