@@ -60,7 +60,7 @@ impl Figure {
         let last = self.values().len() - 1;
         match curve {
             Curve::Weak if !quick => true,
-            // Beside a guest that computes all the time these take longest.
+            // In figure 4, beside a guest that computes all the time, these take longest.
             Curve::Strong | Curve::Budget if quick || self == Self::Fig4 => nth == 0 || nth == last,
             _ => [0, last / 2, last].contains(&nth),
         }
@@ -279,6 +279,11 @@ mod tests {
         assert_eq!(places(Figure::Fig2), [50.0]);
         assert_eq!(places(Figure::Fig4), [0.0, 50.0, 100.0]);
         assert_eq!(places(Figure::Fig7), [0.0, 2000.0, 16_000.0]);
+        for curve in [Curve::Strong, Curve::Budget] {
+            let points = Figure::Fig7.points(true).into_iter();
+            let of: Vec<f64> = points.filter(|p| p.curves.contains(&curve)).map(|p| p.x).collect();
+            assert_eq!(of, [0.0, 16_000.0], "{curve:?}");
+        }
     }
 
     #[test]
