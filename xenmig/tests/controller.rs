@@ -391,3 +391,24 @@ fn the_model_knows_what_small_rounds_leave() {
         assert!(near(modelled.downtime_s, real.downtime_s), "{modelled:?} {real:?}");
     }
 }
+
+/// A guest that dirties pages at about the speed from which on it counts as busy, at all times: no
+/// calmer moment comes, whatever a sample showed, and rounds reach the budget without one.
+#[test]
+fn waits_for_a_moment_that_never_comes_end() {
+    let longest = Steering::default().max_wait.as_secs_f64();
+    for rate in (10..=33).map(|hundreds| f64::from(hundreds) * 100.0) {
+        let guest = || Phases::steady(&Workload::sweep(rate, 12_000));
+        let stock = save(&mut guest(), &mut Stock);
+        let budget = (1.3 * stock.downtime_s * 1e3) as u64;
+        for (steady, times, waits) in
+            [(Some(true), 1.05, 0.0), (None, 1.7, 0.0), (Some(false), 1.6, longest)]
+        {
+            let ours = save(&mut guest(), &mut holding(steady, budget, OnMiss::Abort));
+            assert_eq!(ours.end, Decision::StopAndCopy, "{rate} {steady:?} {ours:?}");
+            let most = times * stock.total_s + waits;
+            assert!(ours.total_s < most, "{rate} {steady:?} {ours:?} {stock:?}");
+            assert!(ours.bytes < 1.5 * stock.bytes, "{rate} {steady:?} {ours:?} {stock:?}");
+        }
+    }
+}

@@ -9,7 +9,8 @@
 //! 3. If the guest is in a busy phase, wait for a calmer one, as far as that is allowed and has not
 //!    been in vain before: what is sent now would be sent again.
 //! 4. As long as rounds leave less than the best one before, send. Where pages can be held back
-//!    ([`super::parts`]) these are small ones of the coldest pages, which leave less.
+//!    ([`super::parts`]) these are small ones of the coldest pages, which leave less. If they no
+//!    longer do and waits were in vain, this is tried once more without any.
 //! 5. The budget cannot be kept: do what [`OnMiss`] says.
 
 use std::time::Duration;
@@ -101,8 +102,8 @@ pub struct Controller {
     rested: bool,
     /// When the log was last cleaned.
     cleaned: Duration,
-    /// Since then the guest was waited for because it was busy.
-    pub(super) was_busy: bool,
+    /// Since then the guest was waited for because it was busy: pages per second at the beginning.
+    pub(super) busy: Option<f64>,
     /// What the last send was expected to leave, if the guest was calm.
     pub(super) hoped: Option<f64>,
     deceived: u32,
@@ -131,7 +132,7 @@ impl Controller {
             dirtying: 0.0,
             rested: false,
             cleaned: Duration::ZERO,
-            was_busy: false,
+            busy: None,
             hoped: None,
             deceived: 0,
             waited: Duration::ZERO,
@@ -317,7 +318,7 @@ impl Controller {
             // A sample may have missed the calm moments, so they are waited for before giving up.
             // Elsewhere it would cost more than it promises: meanwhile the set grows again.
             Some(true) if !last || self.steering.on_miss != OnMiss::Abort => return false,
-            None if self.stale < PATIENCE => most.min(elapsed.mul_f64(FIRST_WAIT)),
+            None if !last => most.min(elapsed.mul_f64(FIRST_WAIT)),
             Some(_) | None => most,
         };
         !self.was_deceived_too_often() && waited < limit
@@ -372,7 +373,7 @@ impl PrecopyPolicy for Controller {
                 self.sending = Load::dirtied(dirty);
             }
             self.cleaned = stats.elapsed;
-            self.was_busy = false;
+            self.busy = None;
             self.rested = self.wait_from.is_some();
             if let Some(from) = self.wait_from.take() {
                 self.waited += stats.elapsed.saturating_sub(from);

@@ -27,8 +27,11 @@ const PATIENCE: u32 = 6;
 const MOST: u32 = 400;
 /// A whole round is better than small ones if it leaves less than this share of what it sends.
 const CONVERGES: f64 = 0.5;
-/// The guest is busy if it dirties more than this share of what the link carries.
+/// The guest is busy if it dirties more than this share of what the link carries ...
 const BUSY: f64 = 0.5;
+/// ... and calmer once it dirties less than this share of what it did when the wait for it began: one
+/// that is always about as busy as that has no calmer moments.
+const CALMER: f64 = 0.5;
 
 impl Controller {
     /// The next step; `None` when no round will help.
@@ -46,7 +49,7 @@ impl Controller {
         let busy = growth * CHUNK.as_secs_f64() > BUSY * carried;
         // Little growth may mean a calm guest, or one all of whose hot pages are dirty already.
         let long_ago = since > 3.0 * CHUNK.as_secs_f64() && self.growth.looked().is_zero();
-        let subsided = self.was_busy && !busy;
+        let subsided = self.busy.is_some_and(|growing| !busy && growth < CALMER * growing);
         if (long_ago || subsided) && self.why() != Why::Probing {
             // Where calm is awaited nothing is sent that will be dirty again; elsewhere a probe may as
             // well be a small round, and what fits into two of those goes at once.
@@ -69,12 +72,18 @@ impl Controller {
             return Some((Why::Calm, Decision::Continue));
         }
         let last = self.stale >= PATIENCE;
-        if busy && self.may_wait(stats.elapsed, last) {
-            self.was_busy = true;
+        if (busy || self.busy.is_some()) && self.may_wait(stats.elapsed, last) {
+            self.busy.get_or_insert(growth);
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
         if last {
-            return None;
+            if self.known.steady == Some(true) || self.waited.is_zero() {
+                return None;
+            }
+            // No calmer moment came, and during the waits the set grew: what rounds leave without
+            // them is not known yet.
+            self.known.steady = Some(true);
+            (self.stale, self.least) = (0, f64::INFINITY);
         }
         if left < CONVERGES * pending {
             return Some((Why::Shrinks, Decision::Continue));
