@@ -48,7 +48,7 @@ impl Figure {
         match self {
             Self::Fig2 => &[50.0],
             Self::Fig3 | Self::Fig4 | Self::Fig5 => &[0.0, 25.0, 50.0, 75.0, 100.0],
-            Self::Fig6 => &[96.0, 128.0, 192.0, 256.0, 384.0],
+            Self::Fig6 => &[96.0, 128.0, 160.0, 224.0, 320.0],
             Self::Fig7 => &[0.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0],
         }
     }
@@ -60,8 +60,10 @@ impl Figure {
         let last = self.values().len() - 1;
         match curve {
             Curve::Weak if !quick => true,
-            // In figure 4, beside a guest that computes all the time, these take longest.
-            Curve::Strong | Curve::Budget if quick || self == Self::Fig4 => nth == 0 || nth == last,
+            // Beside a guest that computes these take longest.
+            Curve::Strong | Curve::Budget if quick || matches!(self, Self::Fig4 | Self::Fig5) => {
+                nth == 0 || nth == last
+            }
             _ => [0, last / 2, last].contains(&nth),
         }
     }
@@ -262,7 +264,7 @@ mod tests {
                     (Figure::Fig2, _) => 1,
                     (Figure::Fig6, Curve::Weak) => 5,
                     (Figure::Fig7, Curve::Weak) => 6,
-                    (Figure::Fig4, Curve::Strong | Curve::Budget) => 2,
+                    (Figure::Fig4 | Figure::Fig5, Curve::Strong | Curve::Budget) => 2,
                     _ => 3,
                 };
                 assert!(of >= least, "{figure} {curve:?}: {of}");
