@@ -54,17 +54,19 @@ impl Figure {
     }
 
     /// Whether a value is measured with this curve. The weak host under the stock policy has all,
-    /// the others both ends and a place between. When it has to be `quick`, the first is left with
-    /// these three and the others with the ends.
+    /// xenmig both ends and a place between, the strong host the ends. When it has to be `quick`,
+    /// the weak host is left with three places and the others with the ends.
     fn measured(self, curve: Curve, nth: usize, quick: bool) -> bool {
         let last = self.values().len() - 1;
+        // Beside a guest that computes these take longest.
+        let beside = matches!(self, Self::Fig4 | Self::Fig5);
         match curve {
-            Curve::Weak if !quick => true,
-            // Beside a guest that computes these take longest.
-            Curve::Strong | Curve::Budget if quick || matches!(self, Self::Fig4 | Self::Fig5) => {
-                nth == 0 || nth == last
-            }
-            _ => [0, last / 2, last].contains(&nth),
+            // No threshold comes from figure 4, and what has to be linear needs three places.
+            Curve::Weak if !quick && self != Self::Fig4 => true,
+            Curve::Weak => [0, last / 2, last].contains(&nth),
+            Curve::Budget if !quick && !beside => [0, last / 2, last].contains(&nth),
+            Curve::Strong if !quick && self == Self::Fig6 => [0, last / 2, last].contains(&nth),
+            Curve::Strong | Curve::Budget => nth == 0 || nth == last,
         }
     }
 
@@ -264,7 +266,8 @@ mod tests {
                     (Figure::Fig2, _) => 1,
                     (Figure::Fig6, Curve::Weak) => 5,
                     (Figure::Fig7, Curve::Weak) => 6,
-                    (Figure::Fig4 | Figure::Fig5, Curve::Strong | Curve::Budget) => 2,
+                    (Figure::Fig6, Curve::Strong) => 3,
+                    (_, Curve::Strong) | (Figure::Fig4 | Figure::Fig5, Curve::Budget) => 2,
                     _ => 3,
                 };
                 assert!(of >= least, "{figure} {curve:?}: {of}");
