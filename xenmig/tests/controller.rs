@@ -412,3 +412,18 @@ fn waits_for_a_moment_that_never_comes_end() {
         }
     }
 }
+
+/// A guest that outruns the link for good is given up after the longest wait, and soon after it.
+#[test]
+fn a_guest_that_outruns_the_link_is_given_up_after_one_long_wait() {
+    let longest = Steering::default().max_wait.as_secs_f64();
+    for rate in [6000.0, 16_000.0] {
+        let guest = || Phases::steady(&Workload::sweep(rate, 12_000));
+        let everything = save(&mut guest(), &mut Stock).total_s;
+        for steady in [Some(true), None, Some(false)] {
+            let ours = save(&mut guest(), &mut holding(steady, 500, OnMiss::Abort));
+            assert_eq!(ours.end, Decision::Abort, "{rate} {steady:?} {ours:?}");
+            assert!(ours.total_s < everything + longest + 5.0, "{rate} {steady:?} {ours:?}");
+        }
+    }
+}

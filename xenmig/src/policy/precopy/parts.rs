@@ -77,11 +77,12 @@ impl Controller {
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
         if last {
-            if self.known.steady == Some(true) || self.waited.is_zero() {
+            let outrun = self.busy.unwrap_or(growth).max(growth) * CHUNK.as_secs_f64() > carried;
+            if outrun || self.known.steady == Some(true) || self.waited.is_zero() {
                 return None;
             }
             // No calmer moment came, and during the waits the set grew: what rounds leave without
-            // them is not known yet.
+            // them is not known yet. Where the guest outruns the link they would leave it all.
             self.known.steady = Some(true);
             (self.stale, self.least) = (0, f64::INFINITY);
         }
