@@ -95,7 +95,8 @@ impl Experiment {
     fn on_one_host(&self, shared: &Shared<'_>) -> Result<usize> {
         let (mut host, mut whole) = (None, 0);
         loop {
-            let point = locked(&shared.left).pop_front();
+            // The last ones take longest: at the end no host is left alone with them.
+            let point = locked(&shared.left).pop_back();
             let Some(point) = point else { return Ok(whole) };
             let all = repetitions(&point, self.quick).count();
             let (mut runs, mut failures) = (Vec::new(), Vec::new());

