@@ -6,6 +6,7 @@ mod hook;
 mod migrate;
 mod predict;
 mod sample;
+mod top;
 
 pub use check::{budget, check, reason, verdict};
 pub use checks::{doctor, recover};
@@ -13,6 +14,7 @@ pub use hook::{exports, hook};
 pub use migrate::migrate;
 pub use predict::predict;
 pub use sample::sample;
+pub use top::top;
 
 use std::time::Duration;
 
