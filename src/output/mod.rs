@@ -4,12 +4,12 @@
 pub mod json;
 pub mod text;
 
-mod graph;
+pub mod graph;
 mod layout;
 mod live;
 mod plan;
 mod style;
-mod table;
+pub mod table;
 
 use std::io::{ErrorKind, Write};
 

@@ -10,6 +10,8 @@ use xenmig::host::{Domain, HostInfo};
 use xenmig::model::Outcome;
 use xenmig::policy::gate::{Reason, Severity, Verdict};
 
+use crate::output::{Style, text};
+
 /// Samples whose rate is remembered.
 const HISTORY: usize = 60;
 
@@ -103,6 +105,13 @@ impl Row {
 
     pub fn verdict(&self) -> Option<Verdict> {
         self.report().map(|report| report.judgement.verdict)
+    }
+
+    /// Every reason with its advice, as lines.
+    pub fn reasons(&self, style: Style) -> Vec<String> {
+        let reasons = self.report().into_iter().flat_map(|report| &report.judgement.reasons);
+        let text: String = reasons.map(|reason| text::reason(reason, style)).collect();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// What speaks most against migrating it; `None` when nothing does.

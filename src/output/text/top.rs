@@ -29,7 +29,7 @@ pub fn top(snapshot: &Snapshot, style: Style) -> String {
 }
 
 /// `CPU 14 %, 45.0 GiB of 64.0 GiB free, 5 domains`
-fn host(snapshot: &Snapshot) -> String {
+pub fn host(snapshot: &Snapshot) -> String {
     let used = snapshot.cpu_utilisation.map_or_else(|| "-".to_owned(), percent);
     let (free, all) = (snapshot.host.free_memory, snapshot.host.memory);
     let plural = if snapshot.rows.len() == 1 { "" } else { "s" };
@@ -37,7 +37,7 @@ fn host(snapshot: &Snapshot) -> String {
 }
 
 /// What the table says of a domain in a column; `-` where that is not known.
-fn cell(row: &Row, column: Column) -> String {
+pub fn cell(row: &Row, column: Column) -> String {
     let expected = row.expected();
     let known = match column {
         Column::Id => Some(row.domain.id.to_string()),
