@@ -61,6 +61,7 @@ pub enum Command {
     Check(Check),
     Predict(Predict),
     Sample(Sample),
+    Top(Top),
     Migrate(Migrate),
     Hook(Hook),
     Doctor(Doctor),
@@ -212,6 +213,39 @@ pub struct Sample {
     /// Also show which pages are hottest
     #[arg(long)]
     pub bitmap: bool,
+}
+
+/// Watch all domains: their load, and what migrating each would cost
+///
+/// A table that is drawn anew at every interval. The domains are sampled one at a time, in turn and
+/// in short windows, and none of them for more than a fifth of the time; `check` looks longer, and
+/// its verdict is the surer one. ? shows the keys, q ends it. CPU use is in per cent of one CPU, as
+/// in xentop.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig top --bandwidth 10Gbit/s --downtime 300ms
+  xenmig top --once                         a plain table, for a mail or a script
+  xenmig top --json | jq -c '.domains[] | [.name, .check.verdict]'
+  xenmig --host sim top                     try it on a machine without Xen")]
+pub struct Top {
+    /// From one refresh to the next, in which one domain is sampled
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub interval: String,
+
+    /// Sample each domain once, print a plain table and end
+    #[arg(long, conflicts_with = "interval")]
+    pub once: bool,
+
+    /// Bandwidth of migrations, as 10Gbit/s or 1GiB/s
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+
+    #[command(flatten)]
+    pub budget: Budget,
+
+    #[command(flatten)]
+    pub sampling: Sampling,
 }
 
 /// Migrate a domain to another host, within a budget

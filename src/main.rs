@@ -7,6 +7,7 @@ mod exit;
 mod output;
 mod progress;
 mod session;
+mod top;
 
 use std::process::ExitCode;
 

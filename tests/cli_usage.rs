@@ -8,7 +8,8 @@ use std::process::Stdio;
 use common::{Place, Ran, faulty, sim};
 use insta::assert_snapshot;
 
-const COMMANDS: [&str; 7] = ["check", "predict", "sample", "migrate", "hook", "doctor", "recover"];
+const COMMANDS: [&str; 8] =
+    ["check", "predict", "sample", "top", "migrate", "hook", "doctor", "recover"];
 
 #[test]
 fn help() {

@@ -5,10 +5,11 @@ mod doctor;
 mod hook;
 mod migrate;
 mod predict;
-mod quantity;
+pub mod quantity;
 mod recover;
 mod sample;
-mod sampling;
+pub mod sampling;
+mod top;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Check(args) => check::run(args, &cli.global),
         Command::Predict(args) => predict::run(args, &cli.global),
         Command::Sample(args) => sample::run(args, &cli.global),
+        Command::Top(args) => top::run(args, &cli.global),
         Command::Hook(args) => hook::run(args, &cli.global),
         Command::Migrate(args) => migrate::run(args, &cli.global),
         Command::Doctor(_) => doctor::run(&cli.global),

@@ -1,8 +1,12 @@
 //! The documents that `--json` prints. Field names and meanings are a contract: docs and scripts
 //! rely on them, and a change that breaks readers needs a new number in `schema`.
 
+mod top;
+
 use std::collections::BTreeMap;
 use std::path::Path;
+
+pub use top::top;
 
 use serde::Serialize;
 use serde_json::Serializer;

@@ -4,12 +4,12 @@
 pub mod json;
 pub mod text;
 
-mod graph;
+pub mod graph;
 mod layout;
 mod live;
 mod plan;
 mod style;
-mod table;
+pub mod table;
 
 use std::io::{ErrorKind, Write};
 
@@ -21,12 +21,16 @@ pub use style::Style;
 
 /// Writes a whole answer to stdout. A reader that has seen enough (`| head`) is no error.
 pub fn print(answer: &str) -> Result<()> {
+    stream(answer).map(drop)
+}
+
+/// Writes one of many answers to stdout; `false` when the reader has seen enough.
+pub fn stream(answer: &str) -> Result<bool> {
     let mut out = std::io::stdout().lock();
     match out.write_all(answer.as_bytes()).and_then(|()| out.flush()) {
-        Err(cause) if cause.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::new(Kind::Io, "cannot write to stdout").because(cause))
-        }
-        _ => Ok(()),
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(cause) => Err(Error::new(Kind::Io, "cannot write to stdout").because(cause)),
+        Ok(()) => Ok(true),
     }
 }
 

@@ -8,7 +8,8 @@ use clap::builder::styling::{AnsiColor, Style as Ansi};
 /// How to decorate text for one stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
-    colour: bool,
+    /// Colour is shown and wanted.
+    pub colour: bool,
     /// Characters beyond ASCII are shown as they should be.
     pub unicode: bool,
 }
@@ -29,8 +30,12 @@ impl Style {
         Self { colour: terminal && !set("NO_COLOR") && !dumb, unicode: locale_is_utf8() }
     }
 
+    /// The same without colour.
+    pub const fn plain(self) -> Self {
+        Self { colour: false, ..self }
+    }
+
     /// No decoration at all.
-    #[cfg(test)]
     pub const PLAIN: Self = Self { colour: false, unicode: false };
 
     pub fn good(self, text: &str) -> String {

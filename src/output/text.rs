@@ -6,13 +6,15 @@ mod hook;
 mod migrate;
 mod predict;
 mod sample;
+mod top;
 
-pub use check::{budget, check, reason, verdict};
+pub use check::{budget, check, expected, facts, reason, rounds, verdict};
 pub use checks::{doctor, recover};
 pub use hook::{exports, hook};
 pub use migrate::migrate;
 pub use predict::predict;
 pub use sample::sample;
+pub use top::{cell, host, top};
 
 use std::time::Duration;
 

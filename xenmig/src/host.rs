@@ -191,6 +191,33 @@ pub struct CpuTimes {
     pub idle: Vec<Duration>,
 }
 
+impl CpuTimes {
+    /// Use of each vCPU since `before`, 0 to 1. Empty when no time has passed.
+    #[must_use]
+    pub fn vcpu_utilisation_since(&self, before: &Self) -> Vec<f64> {
+        self.shares_since(before, &before.vcpus, &self.vcpus)
+    }
+
+    /// Use of the whole host since `before`, 0 to 1; `None` when no time has passed or the host did
+    /// not say.
+    #[must_use]
+    pub fn host_utilisation_since(&self, before: &Self) -> Option<f64> {
+        let idle = self.shares_since(before, &before.idle, &self.idle);
+        let mean = idle.iter().sum::<f64>() / idle.len() as f64;
+        (!idle.is_empty()).then(|| (1.0 - mean).clamp(0.0, 1.0))
+    }
+
+    /// The share of the time since `before` that each counter advanced.
+    fn shares_since(&self, before: &Self, earlier: &[Duration], later: &[Duration]) -> Vec<f64> {
+        let elapsed = self.at.saturating_sub(before.at).as_secs_f64();
+        if elapsed <= 0.0 {
+            return Vec::new();
+        }
+        let used = earlier.iter().zip(later).map(|(a, b)| b.saturating_sub(*a).as_secs_f64());
+        used.map(|used| (used / elapsed).clamp(0.0, 1.0)).collect()
+    }
+}
+
 /// The count that one PEEK showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peek {

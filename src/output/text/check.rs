@@ -18,10 +18,8 @@ const INDENT: usize = 8;
 /// The whole report.
 pub fn check(report: &Report, style: Style) -> String {
     let mut out = verdict(report, style);
-    if let Some(Prediction { expected, .. }) = &report.prediction {
-        let (downtime, total) = (seconds(expected.downtime_s), seconds(expected.total_s));
-        let sent = size(expected.bytes);
-        out += &format!("{:INDENT$}expected: {downtime} down, {total} in all, {sent} sent\n", "");
+    if let Some(prediction) = &report.prediction {
+        out += &format!("{:INDENT$}{}\n", "", expected(prediction));
     }
     out.push('\n');
     for reason in &report.judgement.reasons {
@@ -36,7 +34,7 @@ pub fn check(report: &Report, style: Style) -> String {
         let plural = if windows == 1 { "" } else { "s" };
         let title = format!("Distinct pages dirtied after t (mean of {windows} window{plural})");
         out += &format!("\n{}\n", style.strong(&title));
-        out += &lines(graph::curve(curve.points(), style));
+        out += &lines(graph::curve(curve.points(), graph::WIDTH, style));
     }
     if let Some(prediction) = &report.prediction {
         let title = match report.predicted_steered {
@@ -87,7 +85,15 @@ pub fn reason(reason: &Reason, style: Style) -> String {
     out
 }
 
-fn facts(report: &Report, style: Style) -> String {
+/// `expected: 19.4 ms down, 8.02 s in all, 191 MiB sent`
+pub fn expected(prediction: &Prediction) -> String {
+    let expected = &prediction.expected;
+    let (downtime, total) = (seconds(expected.downtime_s), seconds(expected.total_s));
+    format!("expected: {downtime} down, {total} in all, {} sent", size(expected.bytes))
+}
+
+/// The domain, what it uses, and what it is held against.
+pub fn facts(report: &Report, style: Style) -> String {
     let mut out = String::new();
     if let Subject::Domain(domain) = &report.subject {
         out += &field("Domain", &make(domain), style);
@@ -140,7 +146,8 @@ fn costs(prediction: &Prediction) -> String {
     lines(align(&rows, 2, 1))
 }
 
-fn rounds(expected: &Outcome) -> Vec<String> {
+/// A line per round, with a head.
+pub fn rounds(expected: &Outcome) -> Vec<String> {
     let mut rows = vec![["round", "pages", "sent", "time"].map(str::to_owned).to_vec()];
     let last = expected.rounds.len().saturating_sub(1);
     for (at, round) in expected.rounds.iter().enumerate() {

@@ -20,7 +20,7 @@ pub fn sample(sample: &Sample, heat: Option<&Heat>, style: Style) -> String {
         Some(mean) => {
             out += &field("Dirty rate", &rate(mean.dirty_rate()), style);
             out += &format!("\n{}\n", style.strong("Distinct pages dirtied after t"));
-            out += &lines(graph::curve(mean.points(), style));
+            out += &lines(graph::curve(mean.points(), graph::WIDTH, style));
         }
         None => out += "\nNothing was seen: the sample ended before the first look.\n",
     }

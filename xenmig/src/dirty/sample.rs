@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Bitmap;
 use crate::error::{Error, Kind, Result};
-use crate::host::{CpuTimes, Domain, Host, Wake};
+use crate::host::{Domain, Host, Wake};
 use crate::units::Pages;
 
 /// How to sample.
@@ -327,29 +327,12 @@ fn one_window(
     }
     log.close()?;
     if let (Ok(before), Ok(after)) = (before, host.cpu_times(id)) {
-        window.vcpu_utilisation = utilisation(&before, &after, &before.vcpus, &after.vcpus);
-        let idle = utilisation(&before, &after, &before.idle, &after.idle);
-        window.host_cpu_utilisation =
-            (!idle.is_empty()).then(|| (1.0 - mean(idle.into_iter())).clamp(0.0, 1.0));
+        window.vcpu_utilisation = after.vcpu_utilisation_since(&before);
+        window.host_cpu_utilisation = after.host_utilisation_since(&before);
         window.host_cpus = u32::try_from(after.idle.len()).ok().filter(|cpus| *cpus > 0);
     }
     taken.windows.push(window);
     Ok(())
-}
-
-/// The share of the time between two readings that each counter advanced.
-fn utilisation(
-    before: &CpuTimes,
-    after: &CpuTimes,
-    earlier: &[Duration],
-    later: &[Duration],
-) -> Vec<f64> {
-    let elapsed = after.at.saturating_sub(before.at).as_secs_f64();
-    if elapsed <= 0.0 {
-        return Vec::new();
-    }
-    let used = earlier.iter().zip(later).map(|(a, b)| b.saturating_sub(*a).as_secs_f64());
-    used.map(|used| (used / elapsed).clamp(0.0, 1.0)).collect()
 }
 
 #[cfg(test)]
