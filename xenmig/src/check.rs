@@ -296,6 +296,7 @@ impl Looked {
             setup: self.setup.as_ref(),
             transfer: self.transfer.as_ref(),
             host: &self.host,
+            target: None,
             sampling,
             bandwidth: options.link_bandwidth().map(|(rate, _)| rate),
             costs: options.costs(),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use document::version;
 pub use document::{Document, SCHEMA, read};
 pub use fetch::Remote;
 
