@@ -36,6 +36,7 @@ pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
         calibration: calibration.as_ref(),
         bandwidth,
         sample_anyway: false,
+        target: None,
         policy: Policy::Stock,
     };
     let report = match &found {
