@@ -3,14 +3,18 @@
 mod check;
 mod checks;
 mod hook;
+mod hostinfo;
 mod migrate;
+mod place;
 mod predict;
 mod sample;
 
 pub use check::{budget, check, reason, verdict};
 pub use checks::{doctor, recover};
 pub use hook::{exports, hook};
+pub use hostinfo::hostinfo;
 pub use migrate::migrate;
+pub use place::place;
 pub use predict::predict;
 pub use sample::sample;
 
