@@ -74,6 +74,9 @@ const CASES: &[Case] = {
         }),
         ("target-cpu-features", Wait, |w| w.target().cpu_features.hvm_max = None),
         ("target-cpu-features", Info, |w| w.target().cpu_features = CpuFeatures::default()),
+        ("target-cpu-features", Info, |w| {
+            (w.given, w.here.cpu_features) = (None, CpuFeatures::default());
+        }),
         ("log-dirty-unsupported", Block, |w| {
             w.domain.guest_type = GuestType::Pv;
             w.domain.hap = false;

@@ -13,14 +13,19 @@ pub(in crate::policy::gate) fn cpu_features(facts: &Facts<'_>) -> Option<Fired> 
     let (target, kind) = (facts.target?, facts.domain.guest_type);
     let (here, there) = (&target.here.cpu_features, &target.inventory.cpu_features);
     let at_most = there.most_of(kind);
-    let Some(offered) = at_most.or_else(|| there.default_of(kind)) else {
-        let fired = Fired::info(format!("what CPU features {kind} guests get there is unknown"))
-            .evidence(json!({ "guest_type": kind }))
-            .advice("compare `xen-cpuid` at both hosts");
+    let offered = at_most.or_else(|| there.default_of(kind));
+    let assumed = here.default_of(kind).filter(|_| target.given.is_none());
+    let Some((given, offered)) = target.given.or(assumed).zip(offered) else {
+        let fired =
+            Fired::info("whether the target's CPUs have what the guest was given is unknown")
+                .evidence(json!({
+                    "guest_type": kind,
+                    "given_known": target.given.is_some(),
+                    "target_at_most_known": at_most.is_some(),
+                }))
+                .advice("compare `xen-cpuid` at both hosts");
         return Some(fired);
     };
-    let assumed = here.default_of(kind).filter(|_| target.given.is_none());
-    let given = target.given.or(assumed)?;
     let mut missing = given.promises().without(offered);
     if let Some(own) = here.most_of(kind) {
         // What not even this host can give is Xen's own doing, and the same everywhere.
