@@ -23,7 +23,7 @@ Examples:
   xenmig --host sim check batch             try it on a machine without Xen
 
 Exit status: 0 done or go, 1 no-go, 2 wait, 3 to 5 see `migrate`, 64 wrong usage, 65 bad data,
-69 no Xen here, 77 no permission, 70 anything else, 130 interrupted."
+69 no Xen here or no answer from a target, 77 no permission, 70 anything else, 130 interrupted."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -63,6 +63,8 @@ pub enum Command {
     Sample(Sample),
     Top(Top),
     Migrate(Migrate),
+    Hostinfo(Hostinfo),
+    Place(Place),
     Hook(Hook),
     Doctor(Doctor),
     Recover(Recover),
@@ -77,6 +79,7 @@ pub enum Command {
 Examples:
   xenmig check db
   xenmig check db --downtime 300ms --bandwidth 10Gbit/s && xl migrate db target
+  xenmig check db --to target && xl migrate db target
   xenmig check 7 --json | jq -r '.reasons[].message'
 
 Exit status: 0 go, 1 no-go, 2 wait.")]
@@ -93,11 +96,40 @@ pub struct Check {
     pub budget: Budget,
 
     #[command(flatten)]
+    pub destination: Destination,
+
+    #[command(flatten)]
     pub sampling: Sampling,
 
     /// Also write the sample to this trace file
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub struct Destination {
+    /// Judge this host as the target, too; it is asked by `ssh HOST xenmig hostinfo`
+    #[arg(long, value_name = "HOST")]
+    pub to: Option<String>,
+
+    /// The same by a file that `xenmig hostinfo --json` wrote there
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    pub to_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub asking: Asking,
+}
+
+#[derive(Debug, Args)]
+pub struct Asking {
+    /// Command that takes HOST and a command to run there
+    #[arg(short, long, value_name = "COMMAND", default_value = "ssh")]
+    pub ssh_command: String,
+
+    /// Longest wait for a host's answer
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub timeout: String,
 }
 
 #[derive(Debug, Args)]
@@ -345,6 +377,65 @@ pub enum OnMiss {
     Throttle,
     /// Suspend it at the best moment that can be had
     Stop,
+}
+
+/// What does this host have, and how busy is it?
+///
+/// Tells what another host wants to know before a guest comes here: CPUs and memory, what is free of
+/// them, the domains, Xen's version, CPU features, network bridges. Watches the CPUs for a second.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig hostinfo
+  xenmig hostinfo --json --disk /dev/vg/db > target.json    for `xenmig check db --to-file`
+  xenmig hostinfo --json | jq .load.free_cpus")]
+pub struct Hostinfo {
+    /// Also tell whether this path exists here; may be given more than once
+    #[arg(long, value_name = "PATH")]
+    pub disk: Vec<String>,
+}
+
+/// Which of these hosts suits a domain best?
+///
+/// Asks the hosts as `check --to` does, samples the domain once, and ranks the hosts: by verdict,
+/// then by predicted downtime and total time, then by what they have left of CPU and memory with the
+/// domain there. A host that cannot be asked comes last and does not hold up the others.
+#[derive(Debug, Args)]
+#[command(
+    group = clap::ArgGroup::new("candidates").required(true).multiple(true),
+    after_help = "\
+Examples:
+  xenmig place db --hosts h2,h3,h4
+  xenmig place db --hosts-files h2.json,h3.json
+  xenmig migrate db \"$(xenmig place db --hosts h2,h3 --json | jq -re .best)\"
+
+Exit status: 0 the domain may go to at least one of them now, 1 to none."
+)]
+pub struct Place {
+    /// Domain: its number or its name
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+
+    /// Hosts to ask, by `ssh HOST xenmig hostinfo`
+    #[arg(long, value_name = "HOST,…", value_delimiter = ',', group = "candidates")]
+    pub hosts: Vec<String>,
+
+    /// Files that `xenmig hostinfo --json` wrote at hosts
+    #[arg(long, value_name = "FILE,…", value_delimiter = ',', group = "candidates")]
+    pub hosts_files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub asking: Asking,
+
+    /// Bandwidth of the migration, as 10Gbit/s or 1GiB/s
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+
+    #[command(flatten)]
+    pub budget: Budget,
+
+    #[command(flatten)]
+    pub sampling: Sampling,
 }
 
 /// Have `xl migrate` keep a budget

@@ -11,7 +11,7 @@ const USAGE: u8 = 64;
 /// `EX_DATAERR`
 const DATA: u8 = 65;
 /// `EX_UNAVAILABLE`
-const NO_XEN: u8 = 69;
+const UNAVAILABLE: u8 = 69;
 /// `EX_SOFTWARE`
 const INTERNAL: u8 = 70;
 /// `EX_NOPERM`
@@ -63,7 +63,7 @@ pub fn of_error(error: &Error) -> ExitCode {
         // A domain that is not there was a wrong argument.
         Kind::Usage | Kind::NoSuchDomain => USAGE,
         Kind::Data | Kind::Io => DATA,
-        Kind::NoXen => NO_XEN,
+        Kind::NoXen | Kind::Unreachable => UNAVAILABLE,
         Kind::Permission => PERMISSION,
         Kind::Interrupted => INTERRUPTED,
         _ => INTERNAL,

@@ -26,7 +26,7 @@ pub struct Session {
 
 enum Opened {
     Xen(XenHost),
-    Sim(SimHost),
+    Sim(Box<SimHost>),
 }
 
 impl Session {
@@ -35,8 +35,8 @@ impl Session {
         let config = Config::load(global.config.as_deref())?;
         let opened = match &global.host {
             HostChoice::Xen => Opened::Xen(XenHost::open(options(&config))?),
-            HostChoice::Sim => Opened::Sim(SimHost::builtin()),
-            HostChoice::SimFile(file) => Opened::Sim(SimHost::open(file)?),
+            HostChoice::Sim => Opened::Sim(Box::new(SimHost::builtin())),
+            HostChoice::SimFile(file) => Opened::Sim(Box::new(SimHost::open(file)?)),
         };
         Ok(Self { opened, config, stop: Arc::default() })
     }
@@ -44,7 +44,7 @@ impl Session {
     pub fn host(&self) -> &dyn Host {
         match &self.opened {
             Opened::Xen(host) => host,
-            Opened::Sim(host) => host,
+            Opened::Sim(host) => host.as_ref(),
         }
     }
 

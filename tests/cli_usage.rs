@@ -8,8 +8,9 @@ use std::process::Stdio;
 use common::{Place, Ran, faulty, sim};
 use insta::assert_snapshot;
 
-const COMMANDS: [&str; 8] =
-    ["check", "predict", "sample", "top", "migrate", "hook", "doctor", "recover"];
+const COMMANDS: [&str; 10] = [
+    "check", "predict", "sample", "top", "migrate", "hostinfo", "place", "hook", "doctor", "recover",
+];
 
 #[test]
 fn help() {
@@ -166,6 +167,7 @@ fn no_line_is_wider_than_80_columns() {
         &["migrate", "web", "h2"],
         &["migrate", "batch", "h2"],
         &["migrate", "web", "h2", "--dry-run"],
+        &["hostinfo", "--disk", "/dev/drbd0"],
         &["doctor"],
     ] {
         for line in sim(arguments).stdout.lines() {

@@ -165,6 +165,28 @@ struct xen_sysctl_physinfo {
     uint32_t hw_cap[8];
 };
 
+/* What of the CPUs' features is asked for: xc_get_cpu_featureset. */
+#define XEN_SYSCTL_cpu_featureset_raw  0
+#define XEN_SYSCTL_cpu_featureset_host 1
+#define XEN_SYSCTL_cpu_featureset_pv   2
+#define XEN_SYSCTL_cpu_featureset_hvm  3
+
+/* A CPU policy, item by item. */
+typedef struct xen_cpuid_leaf {
+    uint32_t leaf;
+    uint32_t subleaf; /* all ones where there are none */
+    uint32_t a;
+    uint32_t b;
+    uint32_t c;
+    uint32_t d;
+} xen_cpuid_leaf_t;
+
+typedef struct xen_msr_entry {
+    uint32_t idx;
+    uint32_t flags;
+    uint64_t val;
+} xen_msr_entry_t;
+
 struct xen_sysctl_cpuinfo {
     uint64_t idletime; /* ns */
 };

@@ -72,6 +72,29 @@ int xc_sched_credit2_domain_get(xc_interface *xch, uint32_t domid,
 int xc_sched_credit2_domain_set(xc_interface *xch, uint32_t domid,
                                 struct xen_domctl_sched_credit2 *sdom);
 
+/* nr: room in words before the call, words written after it. */
+int xc_get_cpu_featureset(xc_interface *xch, uint32_t index, uint32_t *nr_features,
+                          uint32_t *featureset);
+
+/* A domain's CPU policy, as leaves and MSRs. */
+#if XENMIG_ABI_MINOR >= 16
+typedef struct xc_cpu_policy xc_cpu_policy_t;
+
+xc_cpu_policy_t *xc_cpu_policy_init(void);
+void xc_cpu_policy_destroy(xc_cpu_policy_t *policy);
+int xc_cpu_policy_get_size(xc_interface *xch, uint32_t *nr_leaves, uint32_t *nr_msrs);
+int xc_cpu_policy_get_domain(xc_interface *xch, uint32_t domid, xc_cpu_policy_t *policy);
+/* Null for what is not wanted. */
+int xc_cpu_policy_serialise(xc_interface *xch, const xc_cpu_policy_t *policy,
+                            xen_cpuid_leaf_t *leaves, uint32_t *nr_leaves,
+                            xen_msr_entry_t *msrs, uint32_t *nr_msrs);
+#else
+int xc_get_cpu_policy_size(xc_interface *xch, uint32_t *nr_leaves, uint32_t *nr_msrs);
+int xc_get_domain_cpu_policy(xc_interface *xch, uint32_t domid, uint32_t *nr_leaves,
+                             xen_cpuid_leaf_t *leaves, uint32_t *nr_msrs,
+                             xen_msr_entry_t *msrs);
+#endif
+
 #if XENMIG_ABI_MINOR >= 16
 int xc_shadow_control(xc_interface *xch, uint32_t domid, unsigned int sop,
                       unsigned int *mb, unsigned int mode);

@@ -9,6 +9,7 @@ use xenmig::dirty::Sample;
 use xenmig::host::Domain;
 use xenmig::{Kind, Result};
 
+use super::asking::{self, Question};
 use super::quantity;
 use super::sampling::{self, Trace};
 use crate::cli::{Check, Global};
@@ -21,6 +22,7 @@ pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
     let bandwidth = args.bandwidth.as_deref();
     let bandwidth = bandwidth.map(|b| quantity::bandwidth("--bandwidth", b)).transpose()?;
     sampling::with_budget(Settings::default(), &args.budget, &args.sampling)?;
+    let question = Question::of_check(&args.destination)?;
 
     let session = Session::open(global)?;
     let found = match session.host().find(&args.domain) {
@@ -28,15 +30,21 @@ pub fn run(args: &Check, global: &Global) -> Result<ExitCode> {
         found => found,
     };
     let name = found.as_ref().map_or(args.domain.as_str(), |domain| domain.name.as_str());
-    let settings =
-        sampling::with_budget(session.settings(name, None), &args.budget, &args.sampling)?;
-    let calibration = session.calibration(None);
+    // A domain that does not exist can go nowhere.
+    let target = match (&found, &question) {
+        (Ok(domain), Some(question)) => Some(question.ask(&asking::disks(&session, domain))?),
+        _ => None,
+    };
+    let to = target.as_ref().map(|target| target.name.as_str());
+    let settings = sampling::with_budget(session.settings(name, to), &args.budget, &args.sampling)?;
+    let calibration = session.calibration(to);
     let options = Options {
         settings: &settings,
         calibration: calibration.as_ref(),
         bandwidth,
         sample_anyway: false,
         policy: Policy::Stock,
+        target: target.as_ref(),
     };
     let report = match &found {
         Ok(domain) => {

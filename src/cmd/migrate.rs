@@ -36,6 +36,7 @@ pub fn run(args: &Migrate, global: &Global) -> Result<ExitCode> {
         calibration: calibration.as_ref(),
         bandwidth,
         sample_anyway: args.dry_run,
+        target: None,
         policy: match hook {
             Installed::No => Policy::Stock,
             _ => Policy::Steered,

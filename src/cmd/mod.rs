@@ -1,9 +1,12 @@
 //! The subcommands, one a file: each opens what it needs, asks the library, prints the answer.
 
+mod asking;
 mod check;
 mod doctor;
 mod hook;
+mod hostinfo;
 mod migrate;
+mod place;
 mod predict;
 pub mod quantity;
 mod recover;
@@ -26,6 +29,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Top(args) => top::run(args, &cli.global),
         Command::Hook(args) => hook::run(args, &cli.global),
         Command::Migrate(args) => migrate::run(args, &cli.global),
+        Command::Hostinfo(args) => hostinfo::run(args, &cli.global),
+        Command::Place(args) => place::run(args, &cli.global),
         Command::Doctor(_) => doctor::run(&cli.global),
         Command::Recover(args) => recover::run(args, &cli.global),
     }

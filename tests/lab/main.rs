@@ -19,3 +19,4 @@ mod rules;
 mod saves;
 mod scene;
 mod signals;
+mod target;

@@ -8,6 +8,7 @@ pub const FUNCTIONS: &[&str] = &[
     "xc_physinfo",
     "xc_getcpuinfo",
     "xc_sched_id",
+    "xc_get_cpu_featureset",
     // xenctrl: domains
     "xc_domain_getinfolist",
     "xc_domain_maximum_gpfn",
@@ -17,6 +18,10 @@ pub const FUNCTIONS: &[&str] = &[
     "xc_hvm_param_get",
     "xc_sched_credit_domain_(get|set)",
     "xc_sched_credit2_domain_(get|set)",
+    // xenctrl, xenguest since 4.17: a domain's CPU policy
+    "xc_cpu_policy_(init|destroy|get_size|get_domain|serialise)",
+    "xc_get_cpu_policy_size",
+    "xc_get_domain_cpu_policy",
     // xenctrl: log-dirty
     "xc_shadow_control",
     "xc_logdirty_control",
@@ -76,6 +81,7 @@ pub const CONSTANTS: &[&str] = &[
     "XEN_DOMCTL_SHADOW_ENABLE_LOG_DIRTY",
     "XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL",
     "XEN_SYSCTL_PHYSCAP_(hvm|pv|directio|hap|shadow)",
+    "XEN_SYSCTL_cpu_featureset_(raw|host|pv|hvm)",
     "XEN_SCHEDULER_(CREDIT|CREDIT2|ARINC653|RTDS|NULL)",
     "SHUTDOWN_(poweroff|reboot|suspend|crash|watchdog|soft_reset)",
     "HVM_PARAM_(VIRIDIAN|NESTEDHVM|ALTP2M)",

@@ -21,6 +21,7 @@
 //! | 4.15 | [`precopy_stats`]`::total_written` is `c_ulong`, was `c_uint`: the struct, passed by value, was 16 bytes and is 24 |
 //! | 4.15 | [`xen_arch_domainconfig`]`::misc_flags` |
 //! | 4.16 | [`xc_logdirty_control`]; before, `xc_shadow_control` with 8 arguments did its work |
+//! | 4.16 | `xc_cpu_policy_*`; before, `xc_get_cpu_policy_size` and `xc_get_domain_cpu_policy` |
 //! | 4.16 | [`xc_domaininfo_t`]`::{pad1, gpaddr_bits, pad2}` |
 //! | 4.17 | [`xc_physinfo_t`]`::{arch_capabilities, pad}` |
 //! | 4.15, 4.16, 4.18 | [`libxl_physinfo`] grows |
@@ -36,6 +37,15 @@
 //! xc_physinfo(xch, *mut xc_physinfo_t) -> c_int
 //! xc_getcpuinfo(xch, max_cpus: c_int, *mut xc_cpuinfo_t, nr_cpus: *mut c_int) -> c_int
 //! xc_sched_id(xch, *mut c_int) -> c_int
+//! xc_get_cpu_featureset(xch, XEN_SYSCTL_cpu_featureset_*, nr: *mut u32, *mut u32) -> c_int
+//! xc_cpu_policy_init() -> *mut xc_cpu_policy_t; xc_cpu_policy_destroy(*mut xc_cpu_policy_t)   since 4.16
+//! xc_cpu_policy_get_size(xch, leaves: *mut u32, msrs: *mut u32) -> c_int                     since 4.16
+//! xc_cpu_policy_get_domain(xch, domid: u32, *mut xc_cpu_policy_t) -> c_int                   since 4.16
+//! xc_cpu_policy_serialise(xch, *const xc_cpu_policy_t, *mut xen_cpuid_leaf_t, nr: *mut u32,
+//!                         *mut xen_msr_entry_t, nr: *mut u32) -> c_int                       since 4.16
+//! xc_get_cpu_policy_size(xch, leaves: *mut u32, msrs: *mut u32) -> c_int                     before
+//! xc_get_domain_cpu_policy(xch, domid: u32, nr: *mut u32, *mut xen_cpuid_leaf_t,
+//!                          nr: *mut u32, *mut xen_msr_entry_t) -> c_int                      before
 //! xc_sched_credit_domain_get, _set(xch, domid: u32, *mut xen_domctl_sched_credit) -> c_int
 //! xc_sched_credit2_domain_get, _set(xch, domid: u32, *mut xen_domctl_sched_credit2) -> c_int
 //! xc_domain_getinfolist(xch, first: u32, max: c_uint, *mut xc_domaininfo_t) -> c_int

@@ -62,6 +62,7 @@ fn migrate(
         calibration: None,
         bandwidth: None,
         sample_anyway: false,
+        target: None,
         policy: Policy::Steered,
     };
     // Set from another thread, or by a signal, it gives the migration up.

@@ -1,6 +1,7 @@
 //! `xenmig check` without a command line: gathers facts, samples, predicts and judges.
 
 mod document;
+mod looked;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -8,15 +9,21 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use document::Document;
+pub(crate) use document::{
+    BudgetPart, DomainPart, Measured, Predicted, ReasonPart, TargetPart, reason_parts,
+};
+
+use looked::Looked;
 
 use crate::config::Settings;
-use crate::dirty::{self, Curve, Plan, Sample};
+use crate::dirty::{Curve, Plan, Sample};
 use crate::error::{Error, Kind, Result};
 use crate::history::Calibration;
-use crate::host::{DomId, Domain, GuestType, Host, HostInfo, RunState, Setup, Transfer};
+use crate::host::{Domain, GuestType, Host};
+use crate::inventory::Inventory;
 use crate::model::{Costs, Format, Guest, Link, Prediction, Stock, predict};
 use crate::policy::Budget;
-use crate::policy::gate::{self, Facts, Judgement, Sampling, Verdict};
+use crate::policy::gate::{self, Arrival, Judgement};
 use crate::policy::precopy::{Controller, Known};
 use crate::units::BytesPerSecond;
 
@@ -37,6 +44,17 @@ pub struct Options<'a> {
     pub sample_anyway: bool,
     /// Whose cost is predicted.
     pub policy: Policy,
+    /// The host to which the domain is to go; `None` leaves out the rules about it.
+    pub target: Option<&'a Target>,
+}
+
+/// A host to which a domain may go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// As the user called it.
+    pub name: String,
+    /// What it tells of itself.
+    pub inventory: Inventory,
 }
 
 /// What decides when the guest is suspended.
@@ -92,6 +110,8 @@ pub struct Report {
     pub budget: Budget,
     /// The link's bandwidth, and how it is known; `None` when it is not.
     pub bandwidth: Option<(BytesPerSecond, BandwidthSource)>,
+    /// The host to which it was to go; `None` when none was named.
+    pub target: Option<Target>,
 }
 
 impl Options<'_> {
@@ -209,125 +229,31 @@ pub fn check(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Report> {
-    match Looked::gather(host, domain) {
-        Ok(looked) => looked.check(host, options, stop, progress),
+    let reports = check_all(host, domain, &[*options], stop, progress)?;
+    // One question has one answer.
+    reports.into_iter().next().ok_or_else(|| Error::new(Kind::Internal, "the check said nothing"))
+}
+
+/// The same by several `questions`, which may differ in anything: one report for each, in their
+/// order. The domain is sampled once at most, as long as the most demanding of them asks.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_all(
+    host: &dyn Host,
+    domain: &Domain,
+    questions: &[Options<'_>],
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Vec<Report>> {
+    let with_target = questions.iter().any(|options| options.target.is_some());
+    match Looked::gather(host, domain, with_target) {
+        Ok(looked) => looked.check(host, questions, stop, progress),
         Err(error) if error.kind() == Kind::NoSuchDomain => {
-            Ok(Report::no_such_domain(&domain.id.to_string(), &error, options))
+            let report = |options| Report::no_such_domain(&domain.id.to_string(), &error, options);
+            Ok(questions.iter().map(report).collect())
         }
         Err(error) => Err(error),
-    }
-}
-
-/// What is known without sampling.
-struct Looked {
-    domain: Domain,
-    setup: Option<Setup>,
-    transfer: Option<Transfer>,
-    host: HostInfo,
-}
-
-impl Looked {
-    fn gather(host: &dyn Host, domain: &Domain) -> Result<Self> {
-        let setup = match host.setup(domain.id) {
-            Ok(setup) => Some(setup),
-            Err(error) if error.kind() == Kind::NoSuchDomain => return Err(error),
-            Err(error) => {
-                log::warn!("how domain {} was built is unknown: {error}", domain.id);
-                None
-            }
-        };
-        let transfer = host.transfer(domain.id)?;
-        Ok(Self { domain: domain.clone(), setup, transfer, host: host.info()? })
-    }
-
-    fn check(
-        mut self,
-        host: &dyn Host,
-        options: &Options<'_>,
-        stop: &AtomicBool,
-        progress: &mut dyn FnMut(f64),
-    ) -> Result<Report> {
-        let bandwidth = options.link_bandwidth();
-        let report = |looked: Self, judgement, sample| Report {
-            subject: Subject::Domain(looked.domain),
-            judgement,
-            sample,
-            curve: None,
-            prediction: None,
-            predicted_steered: false,
-            budget: options.settings.budget,
-            bandwidth,
-        };
-        let early = gate::judge(&self.facts(options, Sampling::NotTried, None));
-        let certain = early.verdict == Verdict::NoGo || self.domain.state != RunState::Running;
-        if !self.may_be_sampled() || (certain && !options.sample_anyway) {
-            return Ok(report(self, early, None));
-        }
-        let plan = options.plan(&self.domain);
-        let sample = match dirty::sample(host, &self.domain, &plan, stop, progress) {
-            Ok(sample) => sample,
-            Err(error) => {
-                let judgement = gate::judge(&self.facts(options, Sampling::Failed(&error), None));
-                return Ok(report(self, judgement, None));
-            }
-        };
-        // Seconds have passed.
-        self.look_again(host)?;
-        let curves = Curve::all_measured(&sample.windows, self.domain.memory);
-        let steered = options.predict_steered(&self.domain, &sample, &curves);
-        let predicted_steered = steered.is_some();
-        let prediction = steered.or_else(|| options.predict_stock(&self.domain, &sample, &curves));
-        let spread = options.finish_spread();
-        let prediction = prediction.map(|prediction| prediction.with_finish_spread(spread));
-        let facts = self.facts(options, Sampling::Taken(&sample), prediction.as_ref());
-        let judgement = gate::judge(&facts);
-        let curve = Curve::mean(&curves);
-        Ok(Report { curve, prediction, predicted_steered, ..report(self, judgement, Some(sample)) })
-    }
-
-    fn facts<'a>(
-        &'a self,
-        options: &Options<'a>,
-        sampling: Sampling<'a>,
-        prediction: Option<&'a Prediction>,
-    ) -> Facts<'a> {
-        Facts {
-            domain: &self.domain,
-            setup: self.setup.as_ref(),
-            transfer: self.transfer.as_ref(),
-            host: &self.host,
-            sampling,
-            bandwidth: options.link_bandwidth().map(|(rate, _)| rate),
-            costs: options.costs(),
-            prediction,
-            budget: &options.settings.budget,
-            thresholds: &options.settings.thresholds,
-        }
-    }
-
-    /// Whether its dirty log may be touched at all.
-    fn may_be_sampled(&self) -> bool {
-        let lives = matches!(self.domain.state, RunState::Running | RunState::Paused);
-        lives && self.domain.id != DomId::DOM0 && self.transfer.is_none()
-    }
-
-    /// What may have changed while sampling. A domain that has gone by now is left as it was: the
-    /// sample says that it went, or it did so after the last window, which no check can exclude.
-    fn look_again(&mut self, host: &dyn Host) -> Result<()> {
-        let id = self.domain.id;
-        let now = host.domain(id).and_then(|domain| Ok((domain, host.transfer(id)?)));
-        match now {
-            Ok((domain, transfer)) => {
-                self.domain = domain;
-                self.transfer = transfer;
-                Ok(())
-            }
-            Err(error) if error.kind() == Kind::NoSuchDomain => {
-                self.domain.state = RunState::Dying;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -345,7 +271,14 @@ impl Report {
             predicted_steered: false,
             budget: options.settings.budget,
             bandwidth: options.link_bandwidth(),
+            target: options.target.cloned(),
         }
+    }
+
+    /// What the target's CPUs have to spare; `None` without a target, or one that does not say.
+    #[must_use]
+    pub fn arrival(&self) -> Option<Arrival> {
+        Arrival::at(&self.target.as_ref()?.inventory, self.sample.as_ref())
     }
 
     /// The JSON document `xenmig.check/1`.

@@ -19,6 +19,8 @@ pub enum Kind {
     NoXen,
     /// The kernel or the hypervisor says that this user may not.
     Permission,
+    /// Another host gives no answer: there is no way to it, or no xenmig that can answer.
+    Unreachable,
     /// Something else holds what is needed: log-dirty, a save, another xenmig.
     Busy,
     /// This host or guest cannot do it at all.

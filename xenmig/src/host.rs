@@ -1,11 +1,17 @@
 //! What the rest of the library needs of a hypervisor. Implemented by [`crate::xen`] on a real
 //! Xen host and by [`crate::sim`] in virtual time; nothing here knows which one it is.
 
+mod feature_names;
+mod features;
+
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use features::{CpuFeatures, FeatureSet};
 
 use crate::dirty::Bitmap;
 use crate::error::{Error, Kind, Result};
@@ -129,6 +135,9 @@ pub struct Setup {
     pub other_pinned_devices: Vec<String>,
     /// Writable disks backed by a path of this host (file or local block device).
     pub local_disks: Vec<String>,
+    /// Paths that any of its disks is on at the control domain, CD-ROMs included: the target has to
+    /// have them too.
+    pub disk_paths: Vec<String>,
     /// Network bridges its interfaces use.
     pub bridges: Vec<String>,
     /// The guest may run hypervisors itself.
@@ -178,6 +187,20 @@ pub struct HostInfo {
     /// The hypervisor was built with shadow paging, without which no PV guest migrates live.
     /// `None` when it does not say.
     pub shadow: Option<bool>,
+}
+
+/// What a guest that arrives at the host may need, beside capacity.
+#[derive(Debug, Clone, Default)]
+pub struct Equipment {
+    /// The name of the host in its network; empty when it has none.
+    pub name: String,
+    /// What its CPUs offer.
+    pub cpu_features: CpuFeatures,
+    /// Linux' network bridges of the control domain.
+    pub bridges: Vec<String>,
+    /// xl takes memory from Dom0 for new guests unless told otherwise, as it does where Xen was
+    /// started without `dom0_mem`. `None` when that is unknown.
+    pub dom0_gives_memory: Option<bool>,
 }
 
 /// CPU time used so far, at one moment. Two of these give a utilisation.
@@ -341,6 +364,28 @@ pub trait Host {
     /// # Errors
     /// [`Kind::NoSuchDomain`], or as the hypervisor says.
     fn cpu_times(&self, id: DomId) -> Result<CpuTimes>;
+
+    /// What a guest that arrives may need.
+    ///
+    /// # Errors
+    /// As the hypervisor says.
+    fn equipment(&self) -> Result<Equipment> {
+        Ok(Equipment::default())
+    }
+
+    /// Whether its control domain has something at `path`.
+    fn has_path(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    /// The CPU features that a domain was given; `None` on a host that does not say.
+    ///
+    /// # Errors
+    /// [`Kind::NoSuchDomain`], or as the hypervisor says.
+    fn given_features(&self, id: DomId) -> Result<Option<FeatureSet>> {
+        log::debug!("this host does not tell the CPU features of domain {id}");
+        Ok(None)
+    }
 
     /// Lets `time` pass. `false` when `stop` was set meanwhile.
     fn pause(&self, time: Duration, stop: &AtomicBool) -> bool;

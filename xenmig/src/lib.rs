@@ -14,6 +14,8 @@
 //! | [`model`] | Xen's save loop run over a curve |
 //! | [`policy`] | budget; the gate: rules that give a verdict with reasons; the save's controller |
 //! | [`migrate`] | one migration, and what is said between it and the hook in the save helper |
+//! | [`inventory`] | what a host tells of itself, so that another can judge it as a target |
+//! | [`place`] | which of several targets suits a domain best |
 //! | [`config`] | the configuration file |
 #![deny(missing_docs)]
 
@@ -23,8 +25,10 @@ pub mod dirty;
 pub mod error;
 pub mod history;
 pub mod host;
+pub mod inventory;
 pub mod migrate;
 pub mod model;
+pub mod place;
 pub mod policy;
 pub mod sim;
 pub mod units;

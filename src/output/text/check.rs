@@ -1,6 +1,7 @@
 //! A check: the verdict with its reasons, then what it rests on.
 
-use xenmig::check::{BandwidthSource, Report, Subject};
+use xenmig::check::{BandwidthSource, Report, Subject, Target};
+use xenmig::inventory::Inventory;
 use xenmig::model::{Outcome, Prediction, Quantiles};
 use xenmig::policy::Budget;
 use xenmig::policy::gate::{Reason, Severity, Verdict};
@@ -110,7 +111,23 @@ pub fn facts(report: &Report, style: Style) -> String {
         Some((rate, source)) => format!("{rate}, {}", origin(source)),
         None => "unknown; give --bandwidth".to_owned(),
     };
-    out + &field("Bandwidth", &bandwidth, style)
+    out += &field("Bandwidth", &bandwidth, style);
+    if let Some(target) = &report.target {
+        let target = format!("{}, {}", target.name, self::target(report, target));
+        out += &field("Target", &target, style);
+    }
+    out
+}
+
+/// `Xen 4.17.7, free 12.8 of 16 CPUs (11.2 with it) and 40.0 GiB`
+pub fn target(report: &Report, target: &Target) -> String {
+    let Inventory { xen, capacity, load, .. } = &target.inventory;
+    let (version, cpus) = (&xen.version, capacity.cpus);
+    let free = load.free_cpus.map_or("?".to_owned(), |free| format!("{free:.1}"));
+    let with_guest = report.arrival().and_then(|arrival| arrival.free_cpus_with_guest);
+    let with_guest = with_guest.map(|cpus| format!(" ({:.1} with it)", cpus.max(0.0)));
+    let (with_guest, memory) = (with_guest.unwrap_or_default(), target.inventory.free_memory());
+    format!("Xen {version}, free {free} of {cpus} CPUs{with_guest} and {memory}")
 }
 
 fn origin(source: BandwidthSource) -> &'static str {

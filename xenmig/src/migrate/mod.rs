@@ -45,4 +45,5 @@ pub(crate) use source::after_save;
 pub use source::{Progress, Source};
 pub use steer::Hook;
 
+pub(crate) use transport::{Carrier, host_word};
 pub use transport::{Receiver, Transport};

@@ -56,10 +56,7 @@ impl Transport {
         match self {
             Self::Direct(line) => Ok(line.clone()),
             Self::Shell { command, host, receiver } => {
-                let plain = |c: char| c.is_alphanumeric() || "-_.:@%[]".contains(c);
-                if host.is_empty() || host.starts_with('-') || !host.chars().all(plain) {
-                    return Err(Error::new(Kind::Usage, format!("`{host}` is no host's name")));
-                }
+                let host = host_word(host)?;
                 let options = [(receiver.forget, " -e"), (receiver.debug, " -d")];
                 let options = options.into_iter().chain([(receiver.pause, " -p")]);
                 let options: String = options.filter(|o| o.0).map(|o| o.1).collect();
@@ -69,15 +66,24 @@ impl Transport {
     }
 }
 
+/// `host`, if it is a host's name to the shell and to ssh, and nothing else.
+pub(crate) fn host_word(host: &str) -> Result<&str> {
+    let plain = |c: char| c.is_alphanumeric() || "-_.:@%[]".contains(c);
+    if host.is_empty() || host.starts_with('-') || !host.chars().all(plain) {
+        return Err(Error::new(Kind::Usage, format!("`{host}` is no host's name")));
+    }
+    Ok(host)
+}
+
 /// The command while it runs.
-pub(super) struct Carrier {
+pub(crate) struct Carrier {
     child: Child,
     terminal: Option<Lent>,
 }
 
 impl Carrier {
     /// Starts it. What it says on stderr goes to `heard`, line by line.
-    pub(super) fn start(line: &str, heard: impl Fn(String) + Send + 'static) -> Result<Self> {
+    pub(crate) fn start(line: &str, heard: impl Fn(String) + Send + 'static) -> Result<Self> {
         let mut child = Command::new("sh")
             .args(["-c", line])
             .stdin(Stdio::piped())
@@ -97,7 +103,7 @@ impl Carrier {
     }
 
     /// Its two ends: what it says, and what it is told. Once.
-    pub(super) fn ends(&mut self) -> Result<(ChildStdout, ChildStdin)> {
+    pub(crate) fn ends(&mut self) -> Result<(ChildStdout, ChildStdin)> {
         let ends = self.child.stdout.take().zip(self.child.stdin.take());
         ends.ok_or_else(|| Error::new(Kind::Internal, "the transport has no pipes"))
     }
@@ -108,7 +114,7 @@ impl Carrier {
     }
 
     /// Asks the command to end; with `force`, kills it and all that it started.
-    pub(super) fn cut(&self, force: bool) {
+    pub(crate) fn cut(&self, force: bool) {
         let Some(pid) = group(&self.child) else { return };
         // It is not reaped before it is dropped, so the number is still its own.
         let sent = if force {
@@ -122,7 +128,21 @@ impl Carrier {
     }
 
     /// Waits for its end, but not long: a receiver that stays to watch the domain may keep it.
-    pub(super) fn end(mut self, patience: Duration) -> Option<ExitStatus> {
+    pub(crate) fn end(mut self, patience: Duration) -> Option<ExitStatus> {
+        self.ended_within(patience)
+    }
+
+    /// The same, and kills it if it does not end.
+    pub(crate) fn end_or_cut(mut self, patience: Duration) -> Option<ExitStatus> {
+        let status = self.ended_within(patience);
+        if status.is_none() {
+            self.cut(true);
+            self.ended_within(patience);
+        }
+        status
+    }
+
+    fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         self.connected();
         let begun = Instant::now();
         loop {

@@ -12,8 +12,8 @@ use super::scene::{Guest, Scene};
 use super::workload::mix;
 use crate::error::{Error, Kind, Result};
 use crate::host::{
-    CpuTimes, DirtyLog, DomId, Domain, Finding, GuestType, Health, Host, HostInfo, Recovered,
-    RunState, Setup, Transfer, Uuid,
+    CpuFeatures, CpuTimes, DirtyLog, DomId, Domain, Equipment, FeatureSet, Finding, GuestType,
+    Health, Host, HostInfo, Recovered, RunState, Setup, Transfer, Uuid,
 };
 use crate::units::{Bytes, BytesPerSecond};
 
@@ -238,6 +238,35 @@ impl Host for SimHost {
         let guests = self.guests().map(|guest| self.vcpu_time(guest) * guest.vcpus);
         let busy = up.mul_f64(self.scene.host.load) + guests.sum::<Duration>() / cpus;
         Ok(CpuTimes { at: up, vcpus, idle: vec![up.saturating_sub(busy); cpus as usize] })
+    }
+
+    fn equipment(&self) -> Result<Equipment> {
+        let host = &self.scene.host;
+        let features = || Some(host.features.clone());
+        Ok(Equipment {
+            name: host.name.clone(),
+            cpu_features: CpuFeatures {
+                host: features(),
+                pv: features(),
+                hvm: features(),
+                pv_max: features(),
+                hvm_max: features(),
+            },
+            bridges: host.bridges.clone(),
+            dom0_gives_memory: Some(host.dom0_gives_memory),
+        })
+    }
+
+    fn has_path(&self, path: &Path) -> bool {
+        self.scene.host.paths.iter().any(|there| Path::new(there) == path)
+    }
+
+    fn given_features(&self, id: DomId) -> Result<Option<FeatureSet>> {
+        if id == DomId::DOM0 {
+            return Ok(None);
+        }
+        let given = &self.living(id)?.features;
+        Ok(Some(given.as_ref().unwrap_or(&self.scene.host.features).clone()))
     }
 
     fn pause(&self, time: Duration, stop: &AtomicBool) -> bool {

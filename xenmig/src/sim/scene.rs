@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::workload::Workload;
 use crate::error::{Error, Kind, Result};
-use crate::host::{DomId, GuestType, RunState, Setup};
+use crate::host::{DomId, FeatureSet, GuestType, RunState, Setup};
 use crate::units::{self, Bytes, BytesPerSecond, PAGE_SIZE, Pages};
 
 /// A whole simulated host.
@@ -37,6 +37,7 @@ pub(super) struct Scene {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Machine {
+    pub name: String,
     pub xen_version: String,
     pub cpus: u32,
     pub memory: Size,
@@ -44,21 +45,47 @@ pub(super) struct Machine {
     /// CPU use by everything but the domains of the scene, 0 to 1.
     pub load: f64,
     pub dom0_memory: Size,
+    /// As [`crate::host::Equipment::dom0_gives_memory`].
+    pub dom0_gives_memory: bool,
+    pub bridges: Vec<String>,
+    /// What exists in its control domain.
+    pub paths: Vec<String>,
+    /// What its CPUs have, and guests of any type get.
+    pub features: FeatureSet,
     pub hap: bool,
     pub shadow: bool,
     /// What a user other than root sees.
     pub no_permission: bool,
 }
 
+/// About what guests get on an Intel CPU of 2017.
+const SKYLAKE: [u32; 10] = [
+    0x178b_fbff,
+    0xf6fa_3203,
+    0x2c10_0800,
+    0x0000_0121,
+    0x0000_000f,
+    0x219c_07ab,
+    0x0000_0000,
+    0x0000_0100,
+    0x0000_1000,
+    0x9c00_0400,
+];
+
 impl Default for Machine {
     fn default() -> Self {
         Self {
+            name: "sim".to_owned(),
             xen_version: "4.17.7".to_owned(),
             cpus: 8,
             memory: Size(Bytes(64 << 30)),
             scheduler: "credit2".to_owned(),
             load: 0.05,
             dom0_memory: Size(Bytes(4 << 30)),
+            dom0_gives_memory: false,
+            bridges: vec!["xenbr0".to_owned()],
+            paths: Vec::new(),
+            features: FeatureSet::new(SKYLAKE.to_vec()),
             hap: true,
             shadow: false,
             no_permission: false,
@@ -86,6 +113,9 @@ pub(super) struct Guest {
     /// Use of each vCPU, 0 to 1, beside what its workloads add.
     #[serde(default)]
     pub cpu: f64,
+    /// CPU features that it was given; by default those of the host.
+    #[serde(default)]
+    pub features: Option<FeatureSet>,
     #[serde(default, rename = "workload")]
     pub workloads: Vec<Workload>,
     #[serde(default)]
@@ -135,6 +165,7 @@ pub(super) struct SetupFacts {
     vtpms: Vec<String>,
     other_pinned_devices: Vec<String>,
     local_disks: Vec<String>,
+    disk_paths: Vec<String>,
     bridges: Vec<String>,
     nested_hvm: bool,
     vnuma_nodes: u32,
@@ -153,6 +184,7 @@ impl From<&SetupFacts> for Setup {
             vtpms: facts.vtpms,
             other_pinned_devices: facts.other_pinned_devices,
             local_disks: facts.local_disks,
+            disk_paths: facts.disk_paths,
             bridges: facts.bridges,
             nested_hvm: facts.nested_hvm,
             vnuma_nodes: facts.vnuma_nodes,

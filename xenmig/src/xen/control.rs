@@ -69,6 +69,22 @@ impl Control {
         Ok(bytes.map(char::from).collect())
     }
 
+    /// What Xen was started with.
+    pub(super) fn command_line(&self) -> Result<String> {
+        let mut text: sys::xen_commandline_t = [0; 1024];
+        // SAFETY: XENVER_commandline fills a xen_commandline_t, which `text` is.
+        let returned = unsafe {
+            sys::xc_version(
+                self.raw(),
+                sys::XENVER_commandline as i32,
+                ptr::from_mut(&mut text).cast(),
+            )
+        };
+        check(returned, on_host("read Xen's command line"))?;
+        let bytes = text.iter().take_while(|c| **c != 0).map(|c| c.to_ne_bytes()[0]);
+        Ok(bytes.map(char::from).collect())
+    }
+
     /// Up to `most` domains, from domid `first` on, by domid.
     pub(super) fn domains(&self, first: DomId, most: usize) -> Result<Vec<sys::xc_domaininfo_t>> {
         let mut list = vec![sys::xc_domaininfo_t::default(); most];

@@ -15,11 +15,11 @@ use super::process::{self, Intent};
 use super::save_guard::{SaveGuard, save_helpers};
 use super::source::XenSource;
 use super::store::Store;
-use super::{abandoned, cap, cpu, domain, findings, setup};
+use super::{abandoned, cap, cpu, domain, equipment, features, findings, setup};
 use crate::error::{Error, Kind, Result};
 use crate::host::{
-    CpuTimes, DirtyLog, DomId, Domain, Finding, GuestType, Host, HostInfo, Recovered, RunState,
-    Setup, Transfer,
+    CpuTimes, DirtyLog, DomId, Domain, Equipment, FeatureSet, Finding, GuestType, Host, HostInfo,
+    Recovered, RunState, Setup, Transfer,
 };
 use crate::migrate::Source;
 use crate::units::{Bytes, PAGE_SIZE, Pages};
@@ -233,6 +233,14 @@ impl Host for XenHost {
 
     fn cpu_times(&self, id: DomId) -> Result<CpuTimes> {
         cpu::times(&self.control, id, self.cpus)
+    }
+
+    fn equipment(&self) -> Result<Equipment> {
+        equipment::read(&self.control)
+    }
+
+    fn given_features(&self, id: DomId) -> Result<Option<FeatureSet>> {
+        features::of_domain(&self.control, id).map(Some)
     }
 
     fn pause(&self, time: Duration, stop: &AtomicBool) -> bool {

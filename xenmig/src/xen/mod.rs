@@ -8,6 +8,7 @@
 //! | `light`, `logger` | libxenlight: the tool stack's configuration of a domain |
 //! | `store` | xenstore |
 //! | `domain`, `cpu` | what the hypervisor says of domains and CPUs |
+//! | `features`, `equipment` | CPU features, and what else a guest that arrives may need |
 //! | `log_dirty` | the dirty log as a guard that cannot be had without a save guard |
 //! | `save_guard`, `process` | holding saves back, and recognising them |
 //! | `lease` | the lock and the note that survive a crash; what `recover` reads |
@@ -24,6 +25,8 @@ mod control;
 mod cpu;
 mod domain;
 mod environment;
+mod equipment;
+mod features;
 mod findings;
 mod gate;
 mod host;

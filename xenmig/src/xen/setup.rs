@@ -23,6 +23,7 @@ pub(super) fn from_config(config: &Value) -> Setup {
             .chain(list("dtdevs").iter().map(|device| text(device, "path")))
             .collect(),
         local_disks: list("disks").iter().filter_map(local_disk).collect(),
+        disk_paths: list("disks").iter().filter_map(path_here).map(str::to_owned).collect(),
         bridges: list("nics")
             .iter()
             .map(|nic| text(nic, "bridge"))
@@ -78,14 +79,19 @@ fn pci_address(device: &Value) -> String {
     format!("{domain:04x}:{bus:02x}:{:02x}.{:x}", part("dev"), part("func"))
 }
 
-/// The path of a writable disk that this host itself provides.
-fn local_disk(disk: &Value) -> Option<String> {
+/// The path of a disk that the control domain provides.
+fn path_here(disk: &Value) -> Option<&str> {
     let path = disk["pdev_path"].as_str().filter(|path| path.starts_with('/'))?;
     let elsewhere = number(disk, "backend_domid") != 0
         || disk["backend_domname"].as_str().is_some_and(|name| !name.is_empty());
+    (!elsewhere).then_some(path)
+}
+
+/// The path of a writable disk that the control domain provides.
+fn local_disk(disk: &Value) -> Option<String> {
     let writable = number(disk, "readwrite") != 0;
     let cdrom = number(disk, "is_cdrom") != 0;
-    (writable && !cdrom && !elsewhere).then(|| path.to_owned())
+    path_here(disk).filter(|_| writable && !cdrom).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -116,6 +122,7 @@ mod tests {
         }));
         assert_eq!(setup.pci_devices, ["0000:03:00.1"]);
         assert_eq!(setup.local_disks, ["/dev/vg/web"]);
+        assert_eq!(setup.disk_paths, ["/dev/vg/web", "/iso/install.iso"]);
         assert_eq!(setup.bridges, ["xenbr0"]);
         assert_eq!(setup.usb_devices, ["device 2"]);
         assert_eq!(setup.vtpms.len(), 1);

@@ -34,6 +34,7 @@ fn checked<'a>(host: &Fake, change: impl FnOnce(&mut Options<'a>)) -> Report {
         calibration: None,
         bandwidth: gbit(1.0),
         sample_anyway: false,
+        target: None,
         policy: Policy::Stock,
     };
     change(&mut options);
@@ -153,6 +154,7 @@ fn a_bandwidth_given_wins_over_a_configured_and_that_over_a_learnt_one() {
             calibration,
             bandwidth: given,
             sample_anyway: false,
+            target: None,
             policy: Policy::Stock,
         }
         .link_bandwidth()
@@ -185,6 +187,7 @@ fn costs_are_configured_or_learnt() {
             calibration,
             bandwidth: gbit(1.0),
             sample_anyway: false,
+            target: None,
             policy: Policy::Stock,
         }
         .link()
@@ -291,6 +294,7 @@ fn a_domain_that_does_not_exist_has_a_document_too() {
         calibration: None,
         bandwidth: None,
         sample_anyway: false,
+        target: None,
         policy: Policy::Stock,
     };
     let report = Report::no_such_domain("wbe", &no_domain(), &options);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use glob::Pattern;
 use xenmig::dirty::Ended;
-use xenmig::host::{DomId, GuestType, RunState, Transfer};
+use xenmig::host::{CpuFeatures, DomId, GuestType, RunState, Transfer};
 use xenmig::model::Costs;
 use xenmig::policy::Budget;
 use xenmig::policy::gate::{
@@ -16,7 +16,7 @@ use xenmig::policy::gate::{
 use xenmig::units::{Bytes, Pages};
 use xenmig::{Error, Kind};
 
-use world::{World, prediction, spread};
+use world::{World, features, prediction, set, spread};
 
 /// Changes one fact.
 type Change = fn(&mut World);
@@ -52,6 +52,31 @@ const CASES: &[Case] = {
         ("ballooning", Wait, |w| w.setup().memory_target = Some(Bytes(100 << 20))),
         ("no-suspend-support", Block, |w| w.setup().can_suspend = Some(false)),
         ("suspend-support-unknown", Info, |w| w.setup().can_suspend = None),
+        ("target-xen-older", Block, |w| w.target().xen.version = "4.16.9".into()),
+        ("target-paging", Block, |w| w.target().xen.hap = false),
+        ("target-memory", Block, |w| w.target().capacity.free_memory_bytes = 160 << 20),
+        ("target-memory", Info, |w| {
+            w.target().capacity.free_memory_bytes = 160 << 20;
+            w.target().capacity.dom0_gives_memory = Some(true);
+        }),
+        ("target-name-taken", Block, |w| w.target().load.domains[1].name = "web".into()),
+        ("target-name-taken", Info, |w| {
+            w.target().load.domains[1].uuid = w.domain.uuid.to_string()
+        }),
+        ("target-bridge", Block, |w| w.setup().bridges.push("xenbr1".into())),
+        ("target-bridge", Info, |w| w.setup().bridges.push("ovs0".into())),
+        ("target-disk", Block, |w| w.target().disks[0].exists = false),
+        ("target-disk", Info, |w| w.target().disks.clear()),
+        ("target-cpu-features", Block, |w| w.target().cpu_features = features("3:f")),
+        ("target-cpu-features", Wait, |w| {
+            w.target().cpu_features = features("3:f");
+            w.given = None;
+        }),
+        ("target-cpu-features", Wait, |w| w.target().cpu_features.hvm_max = None),
+        ("target-cpu-features", Info, |w| w.target().cpu_features = CpuFeatures::default()),
+        ("target-cpu-features", Info, |w| {
+            (w.given, w.here.cpu_features) = (None, CpuFeatures::default());
+        }),
         ("log-dirty-unsupported", Block, |w| {
             w.domain.guest_type = GuestType::Pv;
             w.domain.hap = false;
@@ -70,6 +95,11 @@ const CASES: &[Case] = {
         ("host-saturated", Wait, |w| w.cpu(0.1, 0.9)),
         ("host-saturated", Wait, |w| w.cpu(0.2, 1.0)),
         ("guest-load-on-short-host", Wait, |w| w.cpu(0.5, 0.95)),
+        ("target-saturated", Wait, |w| w.target().load.free_cpus = Some(0.69)),
+        ("target-overloaded", Wait, |w| {
+            w.target().load.free_cpus = Some(1.2);
+            w.cpu(0.5, 0.5);
+        }),
         ("bandwidth-unknown", Wait, |w| (w.bandwidth, w.prediction) = (None, None)),
         ("no-prediction", Wait, |w| w.prediction = None),
         ("prediction-uncertain", Info, |w| w.predicted().horizon = Duration::from_millis(8001)),
@@ -207,6 +237,29 @@ fn boundaries_are_on_the_right_side() {
             w.prediction = Some(prediction(1.6, 0.1, &[40_960.0, 14_000.0]));
         }),
         ("not sampled yet", |w| (w.sample, w.prediction) = (None, None)),
+        ("no target", |w| w.inventory = None),
+        ("a target with a newer Xen", |w| w.target().xen.version = "4.20.0-rc1".into()),
+        ("a target with shadow paging only", |w| {
+            (w.target().xen.hap, w.target().xen.shadow) = (false, Some(true));
+        }),
+        ("memory that just suffices", |w| {
+            // 160 MiB, 2 vCPUs, 160 pages, and 2 MiB.
+            w.target().capacity.free_memory_bytes = (164 << 20) + 160 * 4096;
+        }),
+        ("CPU features that not even this host can give", |w| w.given = Some(set("7:17"))),
+        ("bits that promise nothing", |w| {
+            w.here.cpu_features = CpuFeatures::default();
+            w.given = Some(set("0:08000000"));
+        }),
+        ("a target's CPUs that just suffice", |w| {
+            w.target().load.free_cpus = Some(1.25);
+            w.cpu(0.5, 0.5);
+        }),
+        ("a target that says nothing of its CPUs", |w| w.target().load.free_cpus = None),
+        ("two heavily loaded guests on a host that is not busy", |w| {
+            w.target().load.domains[1].used_cpus = 1.9;
+            w.cpu(1.0, 0.5);
+        }),
     ];
     for (what, change) in quiet {
         let mut world = World::calm();
@@ -227,6 +280,19 @@ fn the_severest_reason_decides_and_comes_first() {
     assert_eq!(judgement.verdict, Verdict::NoGo);
     let codes: Vec<_> = judgement.reasons.iter().map(|reason| reason.code).collect();
     assert_eq!(codes, ["vnuma", "host-saturated", "suspend-support-unknown"]);
+}
+
+#[test]
+fn the_missing_features_and_the_busy_neighbours_are_named() {
+    let mut world = World::calm();
+    world.target().cpu_features = features("3:f");
+    world.target().load.free_cpus = Some(0.5);
+    let judgement = world.judge();
+    let features = judgement.reason("target-cpu-features").expect("bit 2 is missing");
+    assert!(features.message.ends_with("lacks: de"), "{}", features.message);
+    assert_eq!(features.evidence["missing"], serde_json::json!(["de"]));
+    let load = judgement.reason("target-saturated").expect("half a CPU is not enough");
+    assert!(load.message.contains("beside db (0.90 CPUs)"), "{}", load.message);
 }
 
 #[test]

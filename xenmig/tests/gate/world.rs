@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use xenmig::dirty::{Ended, Sample, Window};
-use xenmig::host::{DomId, Domain, GuestType, HostInfo, RunState, Setup, Transfer, Uuid};
+use xenmig::host::{
+    CpuFeatures, DomId, Domain, Equipment, FeatureSet, GuestType, HostInfo, RunState, Setup,
+    Transfer, Uuid,
+};
+use xenmig::inventory::{Capacity, Disk, Hypervisor, Inventory, Load, Resident};
 use xenmig::model::{Costs, End, Outcome, Prediction, Quantiles, Round};
 use xenmig::policy::Budget;
-use xenmig::policy::gate::{Facts, Judgement, Sampling, Thresholds, judge};
+use xenmig::policy::gate::{Facts, Judgement, Sampling, Target, Thresholds, judge};
 use xenmig::units::{Bytes, BytesPerSecond, Pages};
 use xenmig::{Error, Kind};
 
@@ -16,6 +20,10 @@ pub struct World {
     pub setup: Option<Setup>,
     pub transfer: Option<Transfer>,
     pub host: HostInfo,
+    /// Where it is to go: a host like this one.
+    pub inventory: Option<Inventory>,
+    pub here: Equipment,
+    pub given: Option<FeatureSet>,
     pub sample: Option<Sample>,
     pub error: Option<Error>,
     pub prediction: Option<Prediction>,
@@ -52,7 +60,12 @@ impl World {
             Sample { domain: domain.clone(), windows: vec![window; 3], bitmaps: Vec::new() };
         Self {
             domain,
-            setup: Some(Setup { can_suspend: Some(true), ..Setup::default() }),
+            setup: Some(Setup {
+                can_suspend: Some(true),
+                bridges: vec!["xenbr0".to_owned()],
+                disk_paths: vec!["/dev/drbd0".to_owned()],
+                ..Setup::default()
+            }),
             transfer: None,
             host: HostInfo {
                 xen_version: "4.17.7".to_owned(),
@@ -64,6 +77,14 @@ impl World {
                 hap: true,
                 shadow: Some(false),
             },
+            inventory: Some(target()),
+            here: Equipment {
+                name: "h1".to_owned(),
+                cpu_features: features("f:f"),
+                bridges: vec!["xenbr0".to_owned(), "xenbr1".to_owned()],
+                dom0_gives_memory: Some(false),
+            },
+            given: Some(set("7:7")),
             sample: Some(sample),
             error: None,
             prediction: Some(prediction(1.6, 0.1, &[40_960.0, 60.0, 8.0])),
@@ -88,6 +109,11 @@ impl World {
             setup: self.setup.as_ref(),
             transfer: self.transfer.as_ref(),
             host: &self.host,
+            target: self.inventory.as_ref().map(|inventory| Target {
+                inventory,
+                here: &self.here,
+                given: self.given.as_ref(),
+            }),
             sampling: match (&self.error, &self.sample) {
                 (Some(error), _) => Sampling::Failed(error),
                 (None, Some(sample)) => Sampling::Taken(sample),
@@ -103,6 +129,10 @@ impl World {
 
     pub fn setup(&mut self) -> &mut Setup {
         self.setup.as_mut().expect("the calm world has a setup")
+    }
+
+    pub fn target(&mut self) -> &mut Inventory {
+        self.inventory.as_mut().expect("the calm world has a target")
     }
 
     pub fn predicted(&mut self) -> &mut Prediction {
@@ -124,6 +154,59 @@ impl World {
             window.vcpu_utilisation = vec![guest, guest];
             window.host_cpu_utilisation = Some(host);
         }
+    }
+}
+
+/// A host with 3 of 4 CPUs and 4 of 8 GiB free.
+fn target() -> Inventory {
+    let resident = |domid: u16, name: &str, used_cpus: f64| Resident {
+        domid,
+        name: name.to_owned(),
+        uuid: Uuid([domid as u8; 16]).to_string(),
+        vcpus: 2,
+        memory_bytes: 2 << 30,
+        used_cpus,
+    };
+    Inventory {
+        name: "h2".to_owned(),
+        xen: Hypervisor {
+            version: "4.17.2".to_owned(),
+            scheduler: "credit2".to_owned(),
+            hap: true,
+            shadow: Some(false),
+        },
+        capacity: Capacity {
+            cpus: 4,
+            memory_bytes: 8 << 30,
+            free_memory_bytes: 4 << 30,
+            dom0_gives_memory: Some(false),
+        },
+        load: Load {
+            window_s: 1.0,
+            cpu_utilisation: Some(0.25),
+            free_cpus: Some(3.0),
+            domains: vec![resident(0, "Domain-0", 0.1), resident(5, "db", 0.9)],
+        },
+        cpu_features: features("f:f"),
+        bridges: vec!["xenbr0".to_owned()],
+        disks: vec![Disk { path: "/dev/drbd0".to_owned(), exists: true }],
+    }
+}
+
+pub fn set(words: &str) -> FeatureSet {
+    words.parse().expect("it is a featureset")
+}
+
+/// Guests of any type get `words` at most, and by default all of it but the first bit of each.
+pub fn features(words: &str) -> CpuFeatures {
+    let most = Some(set(words));
+    let default = Some(set(words).without(&set("1:1")));
+    CpuFeatures {
+        host: most.clone(),
+        pv: default.clone(),
+        hvm: default,
+        pv_max: most.clone(),
+        hvm_max: most,
     }
 }
 

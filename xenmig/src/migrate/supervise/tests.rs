@@ -150,6 +150,7 @@ fn watch(
         calibration: None,
         bandwidth: None,
         sample_anyway: false,
+        target: None,
         policy: Policy::Stock,
     };
     let line = Transport::Direct(script.to_owned());

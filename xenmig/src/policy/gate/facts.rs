@@ -2,7 +2,8 @@
 
 use crate::dirty::Sample;
 use crate::error::{Error, Kind};
-use crate::host::{Domain, HostInfo, Setup, Transfer};
+use crate::host::{Domain, Equipment, FeatureSet, HostInfo, Setup, Transfer};
+use crate::inventory::Inventory;
 use crate::model::{Costs, Prediction};
 use crate::policy::Budget;
 use crate::units::BytesPerSecond;
@@ -20,6 +21,17 @@ pub enum Sampling<'a> {
     Taken(&'a Sample),
 }
 
+/// Where the domain is to go.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// What it tells of itself.
+    pub inventory: &'a Inventory,
+    /// What this host has of the same.
+    pub here: &'a Equipment,
+    /// The CPU features that the domain was given; `None` when that cannot be read.
+    pub given: Option<&'a FeatureSet>,
+}
+
 /// Everything the gate judges by.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -31,6 +43,8 @@ pub struct Facts<'a> {
     pub transfer: Option<&'a Transfer>,
     /// The host.
     pub host: &'a HostInfo,
+    /// Where it is to go; `None` when the user did not say.
+    pub target: Option<Target<'a>>,
     /// What sampling showed.
     pub sampling: Sampling<'a>,
     /// What is known of the link's bandwidth; `None` when nothing is.

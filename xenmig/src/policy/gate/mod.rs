@@ -10,11 +10,13 @@ mod load;
 mod logging;
 mod reason;
 mod state;
+mod target;
 mod thresholds;
 
 pub use conclusion::Conclusion;
-pub use facts::{Facts, Sampling};
+pub use facts::{Facts, Sampling, Target};
 pub use reason::{Judgement, Reason, Severity, Verdict};
+pub use target::Arrival;
 pub use thresholds::Thresholds;
 
 use crate::error::Error;
@@ -56,6 +58,8 @@ impl Rule {
 const SAVE: &str = "Xen: what libxl and the save refuse or leave behind";
 /// Source of the rules about the state of the domain.
 const STATE: &str = "Xen: a save needs a guest that answers the suspend request";
+/// Source of the rules about what the target has to have.
+const TARGET: &str = "Xen: what libxl and the restore need at the target";
 /// Source of the rules about sampling.
 const GUARD: &str = "XEN-FACTS.md, log-dirty: one owner, and no sampling without a save guard";
 
@@ -83,6 +87,24 @@ pub const RULES: &[Rule] = &[
     rule("no-suspend-support", "its kernel says that it cannot suspend", SAVE, devices::no_suspend),
     rule("suspend-support-unknown", "its kernel says nothing of it", SAVE, devices::maybe_suspend),
     rule(
+        "target-xen-older",
+        "the target runs an older Xen than this host",
+        "Xen: migration is supported to the same or a newer version",
+        target::xen_older,
+    ),
+    rule("target-paging", "the target's hypervisor cannot run such guests", TARGET, target::paging),
+    rule("target-memory", "it does not fit into the target's free memory", TARGET, target::memory),
+    rule("target-name-taken", "the target has a domain of that name", TARGET, target::name_taken),
+    rule("target-bridge", "the target lacks a network bridge of it", TARGET, target::bridge),
+    rule("target-disk", "the target lacks a path that a disk of it is on", TARGET, target::disk),
+    rule(
+        "target-cpu-features",
+        "it was given CPU features that the target lacks; where what it was given cannot be read, \
+         what this host gives by default",
+        "Xen: a restore takes away what the target lacks, and the guest goes on using it",
+        target::cpu_features,
+    ),
+    rule(
         "log-dirty-unsupported",
         "its pages cannot be logged here, so every live migration of it fails",
         "XEN-FACTS.md, log-dirty: PV needs a hypervisor with shadow paging",
@@ -108,6 +130,21 @@ pub const RULES: &[Rule] = &[
         load::guest_on_short_host,
     )
     .applies(Conclusion::A),
+    rule(
+        "target-saturated",
+        "without the guest, the target has less than `thresholds.free_cpus_without_guest` to spare",
+        "the paper's figures 4 and 5: a saturated host stretches total time and downtime",
+        target::saturated,
+    )
+    .applies(Conclusion::E),
+    rule(
+        "target-overloaded",
+        "with the guest, but not without it, the target has less than `thresholds.free_cpus` to \
+         spare",
+        "the paper's figure 4: the guest beside another one at full load",
+        target::overloaded,
+    )
+    .applies(Conclusion::E),
     rule(
         "bandwidth-unknown",
         "no bandwidth was given, configured or learnt",
