@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 XEN ?= 4.17
 
-.PHONY: help deps build lint test test-unit test-lab xen-matrix demo faults accuracy bench bench-policy bench-network paper doc
+.PHONY: help deps build lint test test-unit test-lab xen-matrix demo faults accuracy bench bench-policy bench-record bench-window bench-network paper doc
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,12 @@ bench: deps ## cost of sampling and of the program; QUICK=1 for a short run
 
 bench-policy: deps ## budgets beside the stock policy on real Xen; QUICK=1 for a short run
 	scripts/bench-policy
+
+bench-record: deps ## what the service costs: simulated month, year's log, guest; QUICK=1 for a short run
+	scripts/bench-record
+
+bench-window: deps ## recommended windows against the best, on synthetic loads: docs/window.md; QUICK=1
+	scripts/bench-window
 
 bench-network: deps ## two hosts on a network, seen from outside; QUICK=1 for a short run
 	scripts/bench-network

@@ -66,6 +66,8 @@ pub enum Command {
     Hostinfo(Hostinfo),
     Place(Place),
     Hook(Hook),
+    Record(Record),
+    Window(Window),
     Doctor(Doctor),
     Recover(Recover),
 }
@@ -476,6 +478,92 @@ Examples:
   xenmig doctor
   xenmig doctor --json | jq '.findings[] | select(.state != \"good\")'")]
 pub struct Doctor {}
+
+/// Keep a log of every domain's dirtying, and serve metrics
+///
+/// The service: looks at each running domain in turn for a moment every few minutes, keeps what it
+/// sees in a file that `window` reads, and serves it to Prometheus. Ends on SIGTERM or ^C, with the
+/// dirty log off.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  systemctl enable --now xenmig-record      with the unit in contrib/systemd
+  xenmig record --interval 1min -v          at the shell, saying what it does
+  curl -s http://127.0.0.1:9817/metrics | grep predicted_downtime
+  xenmig --host sim record --for 7d --store week.sqlite --listen none
+                                            a simulated week, in moments")]
+pub struct Record {
+    /// File of the log [default: history.sqlite in the state directory]
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+
+    /// From one sample of a domain to the next, as 5min
+    #[arg(long, value_name = "TIME")]
+    pub interval: Option<String>,
+
+    /// How long each sample looks, as 2s
+    #[arg(long, value_name = "TIME")]
+    pub window: Option<String>,
+
+    /// Where metrics are served, as 127.0.0.1:9817, or `none`
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+
+    /// End after this time
+    #[arg(long = "for", value_name = "TIME")]
+    pub length: Option<String>,
+}
+
+/// When would a migration of this domain cost least?
+///
+/// Learns from what `record` has seen how the cost depends on the time of day and the day of the
+/// week, and names the cheapest times within the horizon. A time of which nine in ten would not
+/// keep the budget is never named; where the past has no pattern, or is too short, it says so.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig window db
+  xenmig window db --downtime 300ms --horizon 2d
+  xenmig window db --prometheus http://prometheus:9090
+  at \"$(xenmig window db --json | jq -r '.windows[0].from' | xargs date +'%H:%M %F' -d)\" \\
+    <<< 'xenmig migrate db target'")]
+pub struct Window {
+    /// Domain: its name or its UUID; it need not be here any more
+    #[arg(value_name = "DOMAIN")]
+    pub domain: String,
+
+    /// How far to look
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub horizon: String,
+
+    /// Look from this time on, as 2026-01-20T18:00 [default: now]
+    #[arg(long, value_name = "WHEN")]
+    pub at: Option<String>,
+
+    /// Windows to name
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub count: u32,
+
+    /// Bandwidth of the migration, as 10Gbit/s or 1GiB/s
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+
+    /// Longest downtime allowed, as 300ms, or `unlimited`
+    #[arg(long, value_name = "TIME", help_heading = "Budget")]
+    pub downtime: Option<String>,
+
+    /// Longest total time allowed, as 60s, or `unlimited`
+    #[arg(long, value_name = "TIME", help_heading = "Budget")]
+    pub total: Option<String>,
+
+    /// Read this log [default: history.sqlite in the state directory]
+    #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
+    pub store: Option<PathBuf>,
+
+    /// Ask this Prometheus, which scrapes `record`, in place of a log
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+}
 
 /// Clean up what a killed run left behind
 ///

@@ -79,6 +79,22 @@ impl Session {
         settings
     }
 
+    /// What holds for `domain` and what was learnt, without opening a real host: for commands that
+    /// only look into the past.
+    pub fn remembered(
+        global: &Global,
+        domain: &str,
+    ) -> Result<(Config, Settings, Option<Calibration>)> {
+        if global.host == HostChoice::Xen {
+            let config = Config::load(global.config.as_deref())?;
+            let (settings, learnt) = (config.settings(domain, None), learn(&config, None));
+            return Ok((config, settings, learnt));
+        }
+        let session = Self::open(global)?;
+        let (settings, learnt) = (session.settings(domain, None), session.calibration(None));
+        Ok((session.config, settings, learnt))
+    }
+
     /// What earlier migrations from this host showed, those to `target` if there were any; `None`
     /// when there were none at all.
     pub fn calibration(&self, target: Option<&str>) -> Option<Calibration> {

@@ -8,8 +8,9 @@ use std::process::Stdio;
 use common::{Place, Ran, faulty, sim};
 use insta::assert_snapshot;
 
-const COMMANDS: [&str; 10] = [
-    "check", "predict", "sample", "top", "migrate", "hostinfo", "place", "hook", "doctor", "recover",
+const COMMANDS: [&str; 12] = [
+    "check", "predict", "sample", "top", "migrate", "hostinfo", "place", "hook", "record",
+    "window", "doctor", "recover",
 ];
 
 #[test]

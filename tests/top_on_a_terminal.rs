@@ -85,10 +85,12 @@ fn sort_filter_detail_help_pause_and_quit() {
     });
 
     tmux.press(&["Enter"]);
-    let screen = tmux.shows("Distinct pages dirtied after t");
-    for said in ["db (domain 3)", "stopped", "Budget", "10.0 Gbit/s", "expected: "] {
-        assert!(screen.contains(said), "no `{said}` in:\n{screen}");
-    }
+    let said =
+        ["Distinct pages dirtied after t", "db (domain 3)", "stopped", "Budget", "10.0 Gbit/s"];
+    // The terminal may be looked at while it is being drawn.
+    tmux.until("the detail of db", |screen| {
+        said.iter().chain(&["expected: "]).all(|said| screen.contains(said))
+    });
     tmux.press(&["Escape"]);
     tmux.shows("VERDICT");
     tmux.press(&["?"]);

@@ -9,10 +9,12 @@ mod migrate;
 mod place;
 mod predict;
 pub mod quantity;
+mod record;
 mod recover;
 mod sample;
 pub mod sampling;
 mod top;
+mod window;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Migrate(args) => migrate::run(args, &cli.global),
         Command::Hostinfo(args) => hostinfo::run(args, &cli.global),
         Command::Place(args) => place::run(args, &cli.global),
+        Command::Record(args) => record::run(args, &cli.global),
+        Command::Window(args) => window::run(args, &cli.global),
         Command::Doctor(_) => doctor::run(&cli.global),
         Command::Recover(args) => recover::run(args, &cli.global),
     }

@@ -10,6 +10,7 @@ mod live;
 mod plan;
 mod style;
 pub mod table;
+mod timing;
 
 use std::io::{ErrorKind, Write};
 
@@ -18,6 +19,7 @@ use xenmig::{Error, Kind, Result};
 pub use live::Live;
 pub use plan::Plan;
 pub use style::Style;
+pub use timing::Timing;
 
 /// Writes a whole answer to stdout. A reader that has seen enough (`| head`) is no error.
 pub fn print(answer: &str) -> Result<()> {

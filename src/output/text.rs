@@ -9,6 +9,7 @@ mod place;
 mod predict;
 mod sample;
 mod top;
+mod window;
 
 pub use check::{budget, check, expected, facts, reason, rounds, verdict};
 pub use checks::{doctor, recover};
@@ -19,6 +20,7 @@ pub use place::place;
 pub use predict::predict;
 pub use sample::sample;
 pub use top::{cell, host, top};
+pub use window::window;
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use xenmig::check::{self, Options, Policy};
 use xenmig::history::Calibration;
-use xenmig::host::{CpuTimes, DomId, Domain, Host};
+use xenmig::host::{CpuTimes, Domain, Host};
 use xenmig::{Kind, Result};
 
 use super::meter::{Meter, SHORTEST};
@@ -71,13 +71,13 @@ impl<'a> Watch<'a> {
             self.watched.push(watched);
         }
         let rows = self.watched.iter().map(|watched| watched.row.clone()).collect();
-        Ok(Snapshot { at: self.now()?, host: host.info()?, cpu_utilisation, rows })
+        Ok(Snapshot { at: self.now(), host: host.info()?, cpu_utilisation, rows })
     }
 
     /// Checks the domains whose turn it is, up to the first that is sampled.
     pub fn turn(&mut self, progress: Progress<'_>) -> Result<()> {
         let begun = self.checks;
-        let now = self.now()?;
+        let now = self.now();
         while let Some(at) = self.next(begun, now) {
             if self.session.interrupted() || self.check(at, progress)? {
                 break;
@@ -95,20 +95,20 @@ impl<'a> Watch<'a> {
             }
             self.check(at, progress)?;
         }
-        let left = SHORTEST.saturating_sub(self.now()?.saturating_sub(begun));
+        let left = SHORTEST.saturating_sub(self.now().saturating_sub(begun));
         self.host().pause(left, &self.session.stop);
         self.look()
     }
 
     /// A refresh begins.
     pub fn begin(&self) -> Result<Begun> {
-        Ok(Begun { here: Instant::now(), there: self.now()? })
+        Ok(Begun { here: Instant::now(), there: self.now() })
     }
 
     /// Waits until the next refresh is due; `false` when the user wants to stop.
     pub fn rest(&self, begun: &Begun) -> Result<bool> {
         let (interval, stop) = (self.asked.interval, &self.session.stop);
-        let left = interval.saturating_sub(self.now()?.saturating_sub(begun.there));
+        let left = interval.saturating_sub(self.now().saturating_sub(begun.there));
         if !self.host().pause(left, stop) {
             return Ok(false);
         }
@@ -141,8 +141,9 @@ impl<'a> Watch<'a> {
             bandwidth: self.asked.bandwidth,
             sample_anyway: false,
             policy: Policy::Stock,
+            target: None,
         };
-        let begun = self.now()?;
+        let begun = self.now();
         let mut progress = |done| progress(&domain, done);
         let stop = &self.session.stop;
         let report = check::check(self.host(), &domain, &options, stop, &mut progress)?;
@@ -150,7 +151,7 @@ impl<'a> Watch<'a> {
         if sampled && self.session.interrupted() {
             log::info!("the sample was cut short; the dirty log of domain {} is off", domain.id);
         }
-        let now = self.now()?;
+        let now = self.now();
         self.checks += 1;
         let watched = &mut self.watched[at];
         watched.checked = self.checks;
@@ -164,8 +165,8 @@ impl<'a> Watch<'a> {
     }
 
     /// The time on the host's clock.
-    fn now(&self) -> Result<Duration> {
-        self.host().cpu_times(DomId::DOM0).map(|times| times.at)
+    fn now(&self) -> Duration {
+        self.host().now().monotonic
     }
 }
 

@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::history::Calibration;
 use crate::host::{Domain, GuestType, Host};
 use crate::inventory::Inventory;
-use crate::model::{Costs, Format, Guest, Link, Prediction, Stock, predict};
+use crate::model::{Costs, Format, Guest, Link, Outcome, Prediction, Stock, predict, save_live};
 use crate::policy::Budget;
 use crate::policy::gate::{self, Arrival, Judgement};
 use crate::policy::precopy::{Controller, Known};
@@ -200,6 +200,15 @@ impl Options<'_> {
     ) -> Option<Prediction> {
         let link = self.link_beside(sample)?;
         predict(&Guest::from(domain), &link, curves, || Stock, Duration::MAX)
+    }
+
+    /// What a stock migration of `domain` would cost, if it went on as in `sample`; `None` without
+    /// bandwidth, or where the sample shows nothing.
+    #[must_use]
+    pub fn expected(&self, domain: &Domain, sample: &Sample) -> Option<Outcome> {
+        let curve = Curve::mean(&Curve::all_measured(&sample.windows, domain.memory))?;
+        let link = self.link_beside(sample)?;
+        Some(save_live(&Guest::from(domain), &link, &curve, &mut Stock, Duration::MAX))
     }
 
     /// How to sample `domain`: see [`crate::config::SamplingSettings::plan_for`].

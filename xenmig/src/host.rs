@@ -35,7 +35,7 @@ impl fmt::Display for DomId {
 }
 
 /// A domain's identity across migrations and renames.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid(pub [u8; 16]);
 
 impl fmt::Display for Uuid {
@@ -201,6 +201,15 @@ pub struct Equipment {
     /// xl takes memory from Dom0 for new guests unless told otherwise, as it does where Xen was
     /// started without `dom0_mem`. `None` when that is unknown.
     pub dom0_gives_memory: Option<bool>,
+}
+
+/// What time it is at the host.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Now {
+    /// On its monotonic clock, which never jumps.
+    pub monotonic: Duration,
+    /// On its wall clock, in seconds since 1970. This one may jump.
+    pub unix_s: i64,
 }
 
 /// CPU time used so far, at one moment. Two of these give a utilisation.
@@ -386,6 +395,9 @@ pub trait Host {
         log::debug!("this host does not tell the CPU features of domain {id}");
         Ok(None)
     }
+
+    /// What time it is there.
+    fn now(&self) -> Now;
 
     /// Lets `time` pass. `false` when `stop` was set meanwhile.
     fn pause(&self, time: Duration, stop: &AtomicBool) -> bool;

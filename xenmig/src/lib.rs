@@ -14,6 +14,8 @@
 //! | [`model`] | Xen's save loop run over a curve |
 //! | [`policy`] | budget; the gate: rules that give a verdict with reasons; the save's controller |
 //! | [`migrate`] | one migration, and what is said between it and the hook in the save helper |
+//! | [`history`] | outcomes and calibration; the continuous log |
+//! | [`record`] | the service that keeps that log, and its metrics |
 //! | [`inventory`] | what a host tells of itself, so that another can judge it as a target |
 //! | [`place`] | which of several targets suits a domain best |
 //! | [`config`] | the configuration file |
@@ -30,6 +32,7 @@ pub mod migrate;
 pub mod model;
 pub mod place;
 pub mod policy;
+pub mod record;
 pub mod sim;
 pub mod units;
 #[allow(unsafe_code)]

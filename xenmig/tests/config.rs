@@ -38,6 +38,7 @@ fn the_sample_file_uncommented_has_the_defaults() {
     settings.bandwidth = None;
     settings.costs = Settings::default().costs;
     assert_eq!(settings, Settings::default());
+    assert_eq!(config.record(), Config::default().record());
     assert_eq!(config.state_dir(), Config::default().state_dir());
     assert_eq!(config.save_helpers(), Config::default().save_helpers());
 }
@@ -46,7 +47,7 @@ fn the_sample_file_uncommented_has_the_defaults() {
 #[test]
 fn the_sample_file_has_every_key() {
     let text = sample();
-    for section in ["link", "budget", "sample", "thresholds", "costs", "xen", "paths"] {
+    for section in ["link", "budget", "sample", "thresholds", "costs", "record", "xen", "paths"] {
         let (_, rest) = text.split_once(&format!("\n[{section}]")).expect(section);
         let body = rest.split("\n[").next().unwrap_or_default();
         let error = refused(&format!("[{section}]\nzzzzzz = 1"));
@@ -100,6 +101,7 @@ fn a_bad_value_is_refused_with_its_key_and_line() {
         ("[thresholds]\nfree_cpus = -1", "`thresholds.free_cpus`", "number of CPUs"),
         ("[thresholds]\nshared_storage = [\"[\"]", "`thresholds.shared_storage`", "pattern"),
         ("[costs]\nper_page_s = -1", "`costs.per_page_s`", "seconds"),
+        ("[record]\ninterval = \"0s\"", "`record.interval`", "above 0"),
         ("[[target]]\nname = \"***\"", "`target.name`", "pattern"),
     ] {
         let error = refused(text).to_string();

@@ -45,6 +45,8 @@ fn migrated(
         populated_pages: populated,
         p2m_pages: p2m,
         sender_share: Some(share),
+        predicted: None,
+        kept: None,
         start_s: noise.on(link.costs.start.as_secs_f64()),
         rounds,
         suspend_pages: None,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use xenlab::guest::{Network, Service};
-use xenlab::measure::{Programs, accuracy, cost, network, policy};
+use xenlab::measure::{Programs, accuracy, cost, network, policy, recording};
 use xenlab::{Error, GuestSpec, Host, Images, Result, Status, Sysroot, Workload, XenVersion};
 
 /// Real Xen hosts under QEMU, in virtual time.
@@ -177,6 +177,18 @@ enum Command {
         #[arg(long, default_value = "target/release/xenmig")]
         xenmig: PathBuf,
     },
+    /// What `xenmig record` costs guests and this machine.
+    BenchRecord {
+        /// Xen version.
+        #[arg(long, default_value = "4.17")]
+        xen: XenVersion,
+        /// Shorter times.
+        #[arg(long)]
+        quick: bool,
+        /// `xenmig`, built for that version.
+        #[arg(long, default_value = "target/release/xenmig")]
+        xenmig: PathBuf,
+    },
     /// Hold one host in the foreground; `up` starts this.
     #[command(hide = true)]
     Serve {
@@ -274,6 +286,10 @@ impl Arguments {
             }
             Command::Bench { xen, quick, xenmig } => {
                 println!("{}", cost::run(xen, &xenmig, quick, &mut |text| eprintln!("{text}"))?);
+            }
+            Command::BenchRecord { xen, quick, xenmig } => {
+                let say = &mut |text: &str| eprintln!("{text}");
+                println!("{}", recording::run(xen, &xenmig, quick, say)?);
             }
             Command::Serve { host, xen, real_time } => daemon::serve(&host, xen, real_time)?,
         }

@@ -48,7 +48,7 @@ pub(super) enum Command {
         /// Xen version.
         #[arg(long, default_value = "4.17")]
         xen: XenVersion,
-        /// One repetition, at two or three places of each axis.
+        /// One repetition, at the ends of each axis.
         #[arg(long)]
         quick: bool,
         /// Hosts at once; without, one for each CPU.

@@ -46,7 +46,7 @@ pub struct Experiment {
     pub version: XenVersion,
     /// xenmig and what observes it.
     pub programs: Programs,
-    /// One repetition, at two or three places of each axis.
+    /// One repetition, at the ends of each axis.
     pub quick: bool,
     /// How many hosts at once; `None` is as many as this machine has CPUs for.
     pub hosts: Option<NonZero<usize>>,

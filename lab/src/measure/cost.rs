@@ -153,7 +153,7 @@ fn sampling(version: XenVersion, xenmig: &Path, checks: u32) -> Result<Sampling>
 }
 
 /// The guest's reports: (seconds since it began, pages written).
-fn ticks(host: &Host, name: &str) -> Result<Vec<(f64, f64)>> {
+pub(super) fn ticks(host: &Host, name: &str) -> Result<Vec<(f64, f64)>> {
     let mut console = host.console(name, Duration::from_millis(50))?;
     let mut ticks = Vec::new();
     while let Some(line) = console.next_line()? {
@@ -172,7 +172,7 @@ fn ticks(host: &Host, name: &str) -> Result<Vec<(f64, f64)>> {
 
 /// Pages per second from the first report to the last. The first may have begun before the
 /// stretch it belongs to, so it only marks the beginning.
-fn rate(ticks: &[(f64, f64)]) -> Result<f64> {
+pub(super) fn rate(ticks: &[(f64, f64)]) -> Result<f64> {
     match ticks {
         [first, .., last] => Ok((last.1 - first.1) / (last.0 - first.0)),
         _ => Err(Error::Unexpected("the guest reported too seldom".into())),

@@ -1,6 +1,7 @@
 //! Measurements on real Xen: what a migration really did ([`observe`]), how right the predictions
 //! made before it were ([`accuracy`]), what a budget is worth beside the stock policy ([`policy`]),
-//! what a network beside xenmig shows ([`network`]), and what xenmig itself costs ([`cost`]).
+//! what a network beside xenmig shows ([`network`]), and what xenmig itself costs ([`cost`]), its
+//! service among it ([`recording`]).
 
 mod account;
 pub mod accuracy;
@@ -8,6 +9,7 @@ pub mod cost;
 pub mod network;
 pub mod observe;
 pub mod policy;
+pub mod recording;
 mod stats;
 
 pub(crate) use stats::quantile;

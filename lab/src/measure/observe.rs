@@ -207,6 +207,8 @@ impl Observed {
             populated_pages,
             p2m_pages,
             sender_share: None,
+            predicted: None,
+            kept: None,
             start_s: first_s - self.start_s,
             rounds,
             suspend_pages: None,

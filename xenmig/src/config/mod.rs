@@ -13,9 +13,10 @@ use serde::Deserialize;
 pub use settings::{CostOverride, SamplingSettings, Settings};
 
 use crate::error::{Error, Kind, Result};
+use crate::record;
 use sections::{
-    BudgetSection, CostsSection, DomainSection, LinkSection, PathsSection, SampleSection,
-    SteerSection, TargetSection, ThresholdsSection, XenSection,
+    BudgetSection, CostsSection, DomainSection, LinkSection, PathsSection, RecordSection,
+    SampleSection, SteerSection, TargetSection, ThresholdsSection, XenSection,
 };
 
 /// Where the configuration is looked for when none is named.
@@ -34,6 +35,7 @@ pub struct Config {
     thresholds: ThresholdsSection,
     costs: CostsSection,
     steer: SteerSection,
+    record: RecordSection,
     xen: XenSection,
     paths: PathsSection,
     target: Vec<TargetSection>,
@@ -103,6 +105,14 @@ impl Config {
             section.steer.apply(&mut settings.steering);
             settings.bandwidth = section.bandwidth.or(settings.bandwidth);
         }
+        settings
+    }
+
+    /// How `xenmig record` works.
+    #[must_use]
+    pub fn record(&self) -> record::Settings {
+        let mut settings = record::Settings::default();
+        self.record.apply(&mut settings);
         settings
     }
 

@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::settings::{CostOverride, SamplingSettings};
-use super::value::{Cpus, Factor, Glob, Seconds, Share, Size, SizeLimit, Span, Time, TimeLimit};
+use super::value::{
+    Cpus, Factor, Glob, Listen, Seconds, Share, Size, SizeLimit, Span, Time, TimeLimit,
+};
 use crate::policy::Budget;
 use crate::policy::gate::Thresholds;
 use crate::policy::precopy::{OnMiss, Steering};
+use crate::record;
 use crate::units::BytesPerSecond;
 
 /// Puts what was written, if anything was, in place of what held before.
@@ -150,6 +153,31 @@ impl SteerSection {
         set(&mut steering.cap_floor, self.cap_floor, |share| (share.0 * 100.0).ceil() as u32);
         set(&mut steering.hold_back, self.hold_back, |yes| yes);
         set(&mut steering.max_wait, self.max_wait, |time| time.0);
+    }
+}
+
+/// `[record]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RecordSection {
+    interval: Option<Span>,
+    window: Option<Span>,
+    busy: Option<Share>,
+    keep_whole: Option<Span>,
+    keep: Option<Span>,
+    max_size: Option<Size>,
+    listen: Option<Listen>,
+}
+
+impl RecordSection {
+    pub(super) fn apply(&self, record: &mut record::Settings) {
+        set(&mut record.interval, self.interval, |time| time.0);
+        set(&mut record.window, self.window, |time| time.0);
+        set(&mut record.busy, self.busy, |share| share.0);
+        set(&mut record.keep_whole, self.keep_whole, |time| time.0);
+        set(&mut record.keep, self.keep, |time| time.0);
+        set(&mut record.max_size, self.max_size, |size| size.0);
+        set(&mut record.listen, self.listen.as_ref(), |listen| listen.0.clone());
     }
 }
 

@@ -34,6 +34,17 @@ impl TryFrom<Time> for Span {
     }
 }
 
+/// Where to listen, as `127.0.0.1:9817`; `none` is nowhere.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(from = "String")]
+pub(super) struct Listen(pub Option<String>);
+
+impl From<String> for Listen {
+    fn from(text: String) -> Self {
+        Self((text != "none").then_some(text))
+    }
+}
+
 /// A size, as `4GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "String")]

@@ -60,9 +60,15 @@ impl Curve {
     /// PEEK.
     #[must_use]
     pub fn measured(window: &Window, limit: Pages) -> Option<Self> {
+        Self::seen(&window.points, limit)
+    }
+
+    /// The same from the window's points alone.
+    #[must_use]
+    pub fn seen(window: &[(Duration, Pages)], limit: Pages) -> Option<Self> {
         let limit = limit.0 as f64;
         let mut points = vec![(0.0, 0.0)];
-        for (at, pages) in &window.points {
+        for (at, pages) in window {
             let (t, last) = (at.as_secs_f64(), points[points.len() - 1]);
             // Xen's count may include pages outside the guest's memory, such as grant frames.
             let pages = (pages.0 as f64).clamp(last.1, limit.max(last.1));

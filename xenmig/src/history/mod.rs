@@ -1,8 +1,19 @@
-//! What earlier migrations showed: a store of their outcomes, and the calibration of link and
-//! hosts from them.
+//! What is remembered of a host: outcomes of migrations and the calibration of link and hosts from
+//! them; the continuous log of every domain's dirtying, and when that says a migration is cheapest.
 
 pub mod calibrate;
+pub mod observation;
 pub mod outcome;
+pub mod past;
+pub mod profile;
+pub mod prometheus;
+pub mod store;
+pub mod window;
 
 pub use calibrate::{Calibration, calibrate};
-pub use outcome::{OutcomeRecord, OutcomeStore, SentRound};
+pub use observation::{Logged, Observation};
+pub use outcome::{OutcomeRecord, OutcomeStore, Predicted, SentRound};
+pub use past::Past;
+pub use profile::{Pattern, Profile, Seen};
+pub use store::{HistoryStore, Keep, Thinned};
+pub use window::{Advice, Wanted, Window, advise};

@@ -46,6 +46,12 @@ pub struct OutcomeRecord {
     /// known.
     #[serde(default)]
     pub sender_share: Option<f64>,
+    /// What had been predicted; `None` where nothing was.
+    #[serde(default)]
+    pub predicted: Option<Predicted>,
+    /// Whether each limit of the budget was kept; `None` where one could not be judged.
+    #[serde(default)]
+    pub kept: Option<bool>,
     /// Start of the save to its first page, in seconds.
     pub start_s: f64,
     /// The sends while the guest ran, in order; the first sent everything.
@@ -63,6 +69,15 @@ pub struct OutcomeRecord {
     /// Start of the save to the guest running at the target, in seconds.
     pub total_s: f64,
     /// Guest suspended to guest running at the target, in seconds.
+    pub downtime_s: f64,
+}
+
+/// What had been predicted of a migration, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    /// Start of the save to the guest running at the target.
+    pub total_s: f64,
+    /// Guest suspended to guest running at the target.
     pub downtime_s: f64,
 }
 

@@ -1,6 +1,6 @@
 //! What a migration took, and the record of it that later predictions are calibrated by.
 
-use crate::history::{OutcomeRecord, SentRound};
+use crate::history::{OutcomeRecord, Predicted, SentRound};
 use crate::policy::precopy::Why;
 
 /// What a migration took, as far as it was seen.
@@ -53,6 +53,8 @@ impl Costs {
             populated_pages,
             p2m_pages,
             sender_share: about.sender_share,
+            predicted: about.predicted,
+            kept: about.kept,
             start_s: self.start_s?,
             rounds: self.rounds.clone(),
             suspend_request_s: self.suspend_s?,
@@ -78,4 +80,8 @@ pub struct About<'a> {
     pub at_unix_s: u64,
     /// How much of a CPU the sender could have; `None` when unknown.
     pub sender_share: Option<f64>,
+    /// What had been predicted; `None` when nothing was.
+    pub predicted: Option<Predicted>,
+    /// Whether the budget was kept; `None` when that could not be judged.
+    pub kept: Option<bool>,
 }

@@ -15,7 +15,7 @@ use super::transport::Transport;
 use crate::check::{self, Options, Policy};
 use crate::dirty::Sample;
 use crate::error::{Error, Kind, Result};
-use crate::history::OutcomeStore;
+use crate::history::{OutcomeStore, Predicted};
 use crate::host::{Domain, Host};
 use crate::model::sender_share;
 use crate::policy::gate::{Judgement, Severity, Verdict};
@@ -194,6 +194,11 @@ impl<'a> Migration<'a> {
                 .sample
                 .as_ref()
                 .map(|sample| sender_share(sample.host_cpus(), sample.host_cpu_utilisation())),
+            predicted: report.gate.prediction.as_ref().map(|prediction| Predicted {
+                total_s: prediction.expected.total_s,
+                downtime_s: prediction.expected.downtime_s,
+            }),
+            kept: report.kept(),
         };
         let Some(record) = report.costs.record(about) else { return false };
         match store.append(&record) {

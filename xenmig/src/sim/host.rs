@@ -13,7 +13,7 @@ use super::workload::mix;
 use crate::error::{Error, Kind, Result};
 use crate::host::{
     CpuFeatures, CpuTimes, DirtyLog, DomId, Domain, Equipment, FeatureSet, Finding, GuestType,
-    Health, Host, HostInfo, Recovered, RunState, Setup, Transfer, Uuid,
+    Health, Host, HostInfo, Now, Recovered, RunState, Setup, Transfer, Uuid,
 };
 use crate::units::{Bytes, BytesPerSecond};
 
@@ -113,8 +113,11 @@ impl SimHost {
 
     fn guests(&self) -> impl Iterator<Item = &Guest> {
         let now = self.clock.now();
-        let gone = move |guest: &&Guest| guest.fault.vanishes_after.is_none_or(|at| now < at.0);
-        self.scene.domains.iter().filter(gone)
+        let there = move |guest: &&Guest| {
+            guest.appears_after.is_none_or(|at| now >= at.0)
+                && guest.fault.vanishes_after.is_none_or(|at| now < at.0)
+        };
+        self.scene.domains.iter().filter(there)
     }
 
     fn permitted(&self) -> Result<()> {
@@ -145,7 +148,8 @@ impl SimHost {
         let memory = guest.memory.pages();
         let hvm = guest.guest_type != GuestType::Pv;
         let mut uuid = [0; 16];
-        let seed = mix(self.scene.seed ^ u64::from(guest.domid().0));
+        let identity = guest.identity.unwrap_or(u64::from(guest.domid().0));
+        let seed = mix(self.scene.seed ^ identity);
         uuid[..8].copy_from_slice(&seed.to_be_bytes());
         uuid[8..].copy_from_slice(&mix(seed).to_be_bytes());
         Domain {
@@ -267,6 +271,13 @@ impl Host for SimHost {
         }
         let given = &self.living(id)?.features;
         Ok(Some(given.as_ref().unwrap_or(&self.scene.host.features).clone()))
+    }
+
+    fn now(&self) -> Now {
+        let up = self.clock.now();
+        let jumped = self.scene.clock_jumps.iter().filter(|jump| up >= jump.after.0);
+        let jumps: i64 = jumped.map(|jump| jump.by_s).sum();
+        Now { monotonic: up, unix_s: self.scene.start_unix_s + up.as_secs() as i64 + jumps }
     }
 
     fn pause(&self, time: Duration, stop: &AtomicBool) -> bool {

@@ -21,6 +21,13 @@ pub(super) struct Scene {
     /// Waits take as long as they say, instead of none.
     #[serde(default)]
     pub real_time: bool,
+    /// What its wall clock shows when it comes up, in seconds since 1970: Monday 5 January 2026,
+    /// 00:00 UTC.
+    #[serde(default = "monday")]
+    pub start_unix_s: i64,
+    /// When that clock is set, and by how much.
+    #[serde(default)]
+    pub clock_jumps: Vec<ClockJump>,
     /// Bandwidth of the link to other hosts.
     #[serde(default)]
     pub link: Option<BytesPerSecond>,
@@ -31,6 +38,18 @@ pub(super) struct Scene {
     pub host: Machine,
     #[serde(default, rename = "domain")]
     pub domains: Vec<Guest>,
+}
+
+fn monday() -> i64 {
+    1_767_571_200
+}
+
+/// Somebody sets the wall clock.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockJump {
+    pub after: Span,
+    pub by_s: i64,
 }
 
 /// The machine.
@@ -101,6 +120,13 @@ pub(super) struct Guest {
     /// Its domid; by default its place in the file, from 1.
     #[serde(default)]
     pub id: Option<u16>,
+    /// Domains that share this are the same guest, at different times: it was renamed, or left and
+    /// came back. By default its domid.
+    #[serde(default)]
+    pub identity: Option<u64>,
+    /// It is not there before.
+    #[serde(default)]
+    pub appears_after: Option<Span>,
     #[serde(default = "pvh", rename = "type")]
     pub guest_type: GuestType,
     #[serde(default = "running")]

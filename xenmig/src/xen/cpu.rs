@@ -25,6 +25,11 @@ pub(super) fn times(control: &Control, id: DomId, cpus: u32) -> Result<CpuTimes>
     Ok(CpuTimes { at: now(), vcpus, idle })
 }
 
+/// The host's wall clock, in seconds since 1970.
+pub(super) fn unix_s() -> i64 {
+    rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec
+}
+
 /// The host's monotonic clock.
 pub(super) fn now() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

@@ -19,7 +19,7 @@ use super::{abandoned, cap, cpu, domain, equipment, features, findings, setup};
 use crate::error::{Error, Kind, Result};
 use crate::host::{
     CpuTimes, DirtyLog, DomId, Domain, Equipment, FeatureSet, Finding, GuestType, Host, HostInfo,
-    Recovered, RunState, Setup, Transfer,
+    Now, Recovered, RunState, Setup, Transfer,
 };
 use crate::migrate::Source;
 use crate::units::{Bytes, PAGE_SIZE, Pages};
@@ -243,15 +243,20 @@ impl Host for XenHost {
         features::of_domain(&self.control, id).map(Some)
     }
 
+    fn now(&self) -> Now {
+        Now { monotonic: cpu::now(), unix_s: cpu::unix_s() }
+    }
+
     fn pause(&self, time: Duration, stop: &AtomicBool) -> bool {
-        const NOTICE: Duration = Duration::from_millis(20);
+        // Long pauses are a service's, which nobody waits for so eagerly.
+        let notice = (time / 100).max(Duration::from_millis(20));
         let begun = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             let left = time.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 return true;
             }
-            std::thread::sleep(left.min(NOTICE));
+            std::thread::sleep(left.min(notice));
         }
         false
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use xenmig::dirty::Bitmap;
 use xenmig::host::{
-    CpuTimes, DirtyLog, DomId, Domain, Finding, GuestType, Host, HostInfo, Peek, Recovered,
+    CpuTimes, DirtyLog, DomId, Domain, Finding, GuestType, Host, HostInfo, Now, Peek, Recovered,
     RunState, Setup, Transfer, Uuid, Wake,
 };
 use xenmig::units::{Bytes, Pages};
@@ -90,6 +90,10 @@ impl Host for Fake {
     fn cpu_times(&self, _: DomId) -> Result<CpuTimes> {
         let (at, half) = (self.now.get(), self.now.get() / 2);
         Ok(CpuTimes { at, vcpus: vec![half, at / 4], idle: vec![half, at] })
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: self.now.get(), unix_s: 0 }
     }
 
     fn pause(&self, time: Duration, _: &AtomicBool) -> bool {

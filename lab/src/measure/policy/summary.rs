@@ -170,6 +170,8 @@ mod tests {
             populated_pages: pages,
             p2m_pages: pages,
             sender_share: None,
+            predicted: None,
+            kept: None,
             start_s: 0.0,
             rounds: vec![sent; sends],
             suspend_request_s: 0.0,

@@ -1,8 +1,15 @@
 use super::*;
 use crate::migrate::About;
 
-const ABOUT: About<'_> =
-    About { domain: "g", uuid: String::new(), target: "h2", at_unix_s: 5, sender_share: None };
+const ABOUT: About<'_> = About {
+    domain: "g",
+    uuid: String::new(),
+    target: "h2",
+    at_unix_s: 5,
+    sender_share: None,
+    predicted: None,
+    kept: None,
+};
 
 fn event(json: &str) -> Event {
     serde_json::from_str(json).unwrap()

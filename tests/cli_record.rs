@@ -1,0 +1,247 @@
+//! `xenmig record`: what it keeps, what it serves, and what it survives.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::Place;
+use xenmig::history::{HistoryStore, Observation};
+
+/// Half of a CPU, a day's rhythm; one that goes, one that comes as the same guest by another name.
+const SCENE: &str = r#"
+link = "1Gbit/s"
+finish = "100ms"
+[[domain]]
+name = "web"
+memory = "1GiB"
+cpu = 0.2
+[[domain.workload]]
+kind = "diurnal"
+low = 10
+high = 8000
+pages = 60000
+[[domain]]
+name = "leaver"
+identity = 77
+memory = "1GiB"
+fault.vanishes_after = "10h"
+[[domain]]
+name = "returned"
+identity = 77
+memory = "1GiB"
+appears_after = "20h"
+[[domain]]
+name = "moving"
+memory = "1GiB"
+fault.save_begins_after = "12h"
+"#;
+
+fn place() -> Place {
+    Place::new().file("scene.toml", SCENE)
+}
+
+const RECORD: [&str; 4] = ["--host", "sim:scene.toml", "record", "--store"];
+
+fn observations(place: &Place, store: &str, name: &str) -> Vec<Observation> {
+    let store = HistoryStore::read(&place.path(store)).unwrap().unwrap();
+    let domain = store.find(name).unwrap().unwrap();
+    store.observations(domain.uuid, (i64::MIN, i64::MAX)).unwrap()
+}
+
+fn record(place: &Place, length: &str) -> common::Ran {
+    let more = ["log.sqlite", "--listen", "none", "--for", length];
+    place.run(&[&RECORD[..], &more].concat())
+}
+
+#[test]
+fn a_day_of_every_domain_is_kept() {
+    let place = place();
+    let ran = record(&place, "1d");
+    assert_eq!((ran.status, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
+    let web = observations(&place, "log.sqlite", "web");
+    assert!((270..=300).contains(&web.len()), "{}", web.len());
+    let busiest = web.iter().max_by(|a, b| a.dirty_rate().total_cmp(&b.dirty_rate())).unwrap();
+    assert_eq!(busiest.at_unix_s.rem_euclid(86_400) / 3600, 11);
+    // The same guest under two names, with the gap between.
+    let guest = observations(&place, "log.sqlite", "returned");
+    assert!((150..=175).contains(&guest.len()), "{}", guest.len());
+    // Sampled until its save began, then left alone.
+    let moving = observations(&place, "log.sqlite", "moving");
+    assert!((130..=150).contains(&moving.len()), "{}", moving.len());
+}
+
+#[test]
+fn a_second_run_goes_on_with_the_same_log() {
+    let place = place();
+    record(&place, "2h");
+    let first = observations(&place, "log.sqlite", "web").len();
+    record(&place, "2h");
+    assert!(observations(&place, "log.sqlite", "web").len() > first + 15);
+}
+
+#[test]
+fn what_was_committed_survives_a_kill() {
+    let place = place();
+    let more = ["log.sqlite", "--listen", "none"];
+    let mut child = place.command(&[&RECORD[..], &more].concat()).spawn().unwrap();
+    let begun = Instant::now();
+    let seen = |place: &Place| {
+        HistoryStore::read(&place.path("log.sqlite")).ok().flatten().is_some_and(|store| {
+            let web = store.find("web").unwrap();
+            web.is_some_and(|w| store.observations(w.uuid, (0, i64::MAX)).unwrap().len() > 500)
+        })
+    };
+    while !seen(&place) {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = observations(&place, "log.sqlite", "web").len();
+    assert!(before > 500);
+    let ran = record(&place, "1h");
+    assert_eq!(ran.status, 0, "{}", ran.all());
+    assert!(observations(&place, "log.sqlite", "web").len() > before);
+}
+
+#[test]
+fn a_clock_that_jumps_costs_nothing() {
+    let jumps = "clock_jumps = [{ after = '6h', by_s = -7200 }, { after = '12h', by_s = 3155760000 }, \
+                 { after = '13h', by_s = -3155760000 }]\n";
+    let place = Place::new().file("scene.toml", format!("{jumps}{SCENE}"));
+    let ran = record(&place, "1d");
+    assert_eq!(ran.status, 0, "{}", ran.all());
+    let web = observations(&place, "log.sqlite", "web");
+    assert!((270..=300).contains(&web.len()), "{}", web.len());
+}
+
+#[test]
+fn wrong_words_are_refused_before_anything_is_made() {
+    let place = place();
+    for (words, says) in [
+        (["--interval", "0s"], "--interval"),
+        (["--window", "soon"], "--window"),
+        (["--for", "0s"], "--for"),
+    ] {
+        let words = [&RECORD[..], &["log.sqlite"], &words].concat();
+        place.run(&words).refused(64, &[says]);
+        assert!(!place.path("log.sqlite").exists());
+    }
+    let words = [&RECORD[..], &["log.sqlite", "--listen", "nowhere:x"]].concat();
+    place.run(&words).refused(64, &["cannot serve metrics at nowhere:x", "--listen takes"]);
+}
+
+#[test]
+fn a_log_that_cannot_be_one_is_told_of() {
+    let place = place().file("log.sqlite", "this is no database, only a text that is in the way");
+    record(&place, "1h").refused(65, &["log.sqlite", "move the file away"]);
+    let words = [&RECORD[..], &["/proc/nowhere/log.sqlite"]].concat();
+    assert!([65, 77].contains(&place.run(&words).status));
+}
+
+/// A service that runs in real time, and the address of its metrics.
+struct Service {
+    child: Child,
+    address: String,
+}
+
+impl Service {
+    fn start(place: &Place) -> Self {
+        let scene = format!("real_time = true\n{SCENE}");
+        std::fs::write(place.path("scene.toml"), scene).unwrap();
+        let more = ["log.sqlite", "--listen", "127.0.0.1:0", "-v", "--interval", "200ms"];
+        let words = [&RECORD[..], &more, &["--window", "20ms"]].concat();
+        let mut command = place.command(&words);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines.find_map(|line| {
+            let line = line.unwrap();
+            let (_, rest) = line.split_once("metrics are at http://")?;
+            Some(rest.trim_end_matches("/metrics").to_owned())
+        });
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address: address.unwrap() }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn metrics(&self) -> String {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get("/metrics");
+            let sampled = answer.matches("xenmig_domain_vcpus{").count() >= 3;
+            if sampled && answer.contains("xenmig_host_cpus ") {
+                return answer;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{answer}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn end(mut self) -> i32 {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It has ended already, unless a test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn metrics_are_served_and_sigterm_ends_it() {
+    let place = Place::new();
+    let service = Service::start(&place);
+    let metrics = service.metrics();
+    assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
+    for wanted in [
+        "Content-Type: text/plain; version=0.0.4",
+        "# TYPE xenmig_samples_total counter",
+        "# TYPE xenmig_domain_predicted_downtime_seconds gauge",
+        "xenmig_domain_dirty_pages{domain=\"web\",uuid=\"",
+        "within_seconds=\"0.0200\"",
+        "xenmig_samples_skipped_total{reason=\"moving\"} 0",
+        "xenmig_host_cpus 8",
+        "xenmig_build_info{",
+    ] {
+        assert!(metrics.contains(wanted), "no {wanted} in {metrics}");
+    }
+    assert!(service.get("/").starts_with("HTTP/1.1 404"));
+    assert_eq!(service.end(), 0);
+    assert!(!observations(&place, "log.sqlite", "web").is_empty());
+}
+
+/// What the dashboard asks for is what there is.
+#[test]
+fn the_dashboard_knows_the_metrics() {
+    let place = Place::new();
+    let service = Service::start(&place);
+    let metrics = service.metrics();
+    service.end();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/grafana/xenmig.json");
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let text = dashboard["panels"].to_string() + &dashboard["templating"].to_string();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let asked: Vec<_> = words.filter(|word| word.starts_with("xenmig_")).collect();
+    assert!(asked.len() > 15);
+    // There are no migrations on a simulated host.
+    for name in asked.into_iter().filter(|name| !name.starts_with("xenmig_last_migration_")) {
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "{name}");
+    }
+}
