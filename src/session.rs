@@ -79,22 +79,6 @@ impl Session {
         settings
     }
 
-    /// What holds for `domain` and what was learnt, without opening a real host: for commands that
-    /// only look into the past.
-    pub fn remembered(
-        global: &Global,
-        domain: &str,
-    ) -> Result<(Config, Settings, Option<Calibration>)> {
-        if global.host == HostChoice::Xen {
-            let config = Config::load(global.config.as_deref())?;
-            let (settings, learnt) = (config.settings(domain, None), learn(&config, None));
-            return Ok((config, settings, learnt));
-        }
-        let session = Self::open(global)?;
-        let (settings, learnt) = (session.settings(domain, None), session.calibration(None));
-        Ok((session.config, settings, learnt))
-    }
-
     /// What earlier migrations from this host showed, those to `target` if there were any; `None`
     /// when there were none at all.
     pub fn calibration(&self, target: Option<&str>) -> Option<Calibration> {
@@ -117,6 +101,46 @@ impl Session {
     /// Whether a signal came.
     pub fn interrupted(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What is known without opening a real host, for commands that only look into the past.
+pub enum Memory {
+    /// Of this host, by its configuration.
+    Real(Config),
+    /// A simulated host knows its link.
+    Simulated(Session),
+}
+
+impl Memory {
+    pub fn open(global: &Global) -> Result<Self> {
+        match global.host {
+            HostChoice::Xen => Config::load(global.config.as_deref()).map(Self::Real),
+            HostChoice::Sim | HostChoice::SimFile(_) => Session::open(global).map(Self::Simulated),
+        }
+    }
+
+    pub const fn config(&self) -> &Config {
+        match self {
+            Self::Real(config) => config,
+            Self::Simulated(session) => &session.config,
+        }
+    }
+
+    /// What holds for `domain`, whatever its target.
+    pub fn settings(&self, domain: &str) -> Settings {
+        match self {
+            Self::Real(config) => config.settings(domain, None),
+            Self::Simulated(session) => session.settings(domain, None),
+        }
+    }
+
+    /// See [`Session::calibration`].
+    pub fn calibration(&self) -> Option<Calibration> {
+        match self {
+            Self::Real(config) => learn(config, None),
+            Self::Simulated(session) => session.calibration(None),
+        }
     }
 }
 

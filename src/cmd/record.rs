@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use sd_notify::NotifyState;
 use xenmig::Result;
 use xenmig::check::{Options, Policy};
-use xenmig::dirty::Sample;
-use xenmig::history::HistoryStore;
+use xenmig::dirty::{Curve, Sample};
 use xenmig::history::store::FILE;
+use xenmig::history::{Calibration, HistoryStore};
 use xenmig::host::Domain;
 use xenmig::record::board::Cost;
 use xenmig::record::serve::Metrics;
-use xenmig::record::{Event, Recorder, Settings};
+use xenmig::record::{Event, Predict, Recorder, Settings};
 
 use super::quantity;
 use crate::cli::{Global, Record};
@@ -27,8 +27,9 @@ pub fn run(args: &Record, global: &Global) -> Result<ExitCode> {
     log::info!("the log is {}", store.path().display());
     session.prepare_to_sample()?;
 
-    let predict = |domain: &Domain, sample: &Sample| expected(&session, domain, sample);
-    let mut recorder = Recorder::new(session.host(), &settings, store, &predict);
+    let predict: Predict<'_> =
+        &|domain, sample, curve, learnt| expected(&session, domain, sample, curve, learnt);
+    let mut recorder = Recorder::new(session.host(), &settings, store, predict);
     if session.is_real() {
         recorder = recorder.showing_outcomes(session.config.state_dir().to_owned());
     }
@@ -63,18 +64,23 @@ fn file(args: &Record, session: &Session) -> PathBuf {
 }
 
 /// What a stock migration of `domain` would cost.
-fn expected(session: &Session, domain: &Domain, sample: &Sample) -> Option<Cost> {
+fn expected(
+    session: &Session,
+    domain: &Domain,
+    sample: &Sample,
+    curve: &Curve,
+    calibration: Option<&Calibration>,
+) -> Option<Cost> {
     let settings = session.settings(&domain.name, None);
-    let calibration = session.calibration(None);
     let options = Options {
         settings: &settings,
-        calibration: calibration.as_ref(),
+        calibration,
         bandwidth: None,
         sample_anyway: false,
         policy: Policy::Stock,
         target: None,
     };
-    let outcome = options.expected(domain, sample)?;
+    let outcome = options.expected(domain, sample, curve)?;
     Some(Cost { total_s: outcome.total_s, downtime_s: outcome.downtime_s })
 }
 

@@ -17,7 +17,7 @@ use xenmig::{Error, Kind, Result};
 use super::quantity;
 use crate::cli::{Global, Window};
 use crate::output::{self, Style, Timing};
-use crate::session::Session;
+use crate::session::Memory;
 
 /// What is older says nothing of now.
 const LATELY: Duration = Duration::from_secs(1800);
@@ -34,10 +34,11 @@ pub fn run(args: &Window, global: &Global) -> Result<ExitCode> {
     let zone = TimeZone::system();
     let at = args.at.as_deref().map_or_else(|| Ok(Timestamp::now()), |at| moment(at, &zone))?;
 
-    let (config, _, _) = Session::remembered(global, &args.domain)?;
-    let (source, past) = past(args, &config, at.as_second())?;
+    let memory = Memory::open(global)?;
+    let (source, past) = past(args, memory.config(), at.as_second())?;
     // By its name, even if it was asked for by UUID.
-    let (_, mut settings, learnt) = Session::remembered(global, &past.domain.name)?;
+    let mut settings = memory.settings(&past.domain.name);
+    let learnt = memory.calibration();
     settings.budget.downtime = downtime.unwrap_or(settings.budget.downtime);
     settings.budget.total = total.unwrap_or(settings.budget.total);
     let options = Options {

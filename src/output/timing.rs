@@ -34,7 +34,7 @@ pub struct Document {
     /// Best first; empty unless `advice` is `windows`.
     windows: Vec<WindowPart>,
     /// What is to be expected at any time, or the least that it costs; null in other cases.
-    expected: Option<ExpectedPart>,
+    expected: Option<Expected>,
     now_downtime_s: Option<f64>,
     /// What the cost depends on: `none`, `daily`, `workdays` or `weekly`; null when too short.
     pattern: Option<Pattern>,
@@ -58,28 +58,13 @@ struct WindowPart {
     from: String,
     to: String,
     #[serde(flatten)]
-    expected: ExpectedPart,
-}
-
-#[derive(Serialize)]
-struct ExpectedPart {
-    downtime_s: f64,
-    downtime_p90_s: f64,
-    total_p90_s: f64,
-    days: usize,
+    expected: Expected,
 }
 
 #[derive(Serialize)]
 struct BudgetPart {
     downtime_s: Option<f64>,
     total_s: Option<f64>,
-}
-
-impl From<&Expected> for ExpectedPart {
-    fn from(e: &Expected) -> Self {
-        let Expected { downtime_s, downtime_p90_s, total_p90_s, days } = *e;
-        Self { downtime_s, downtime_p90_s, total_p90_s, days }
-    }
 }
 
 impl Timing<'_> {
@@ -102,12 +87,12 @@ impl Timing<'_> {
         let part = |window: &Window| WindowPart {
             from: self.written(window.from_unix_s),
             to: self.written(window.to_unix_s),
-            expected: (&window.expected).into(),
+            expected: window.expected,
         };
         let (advice, windows, expected) = match self.advice {
             Advice::Windows { windows } => ("windows", windows.iter().map(part).collect(), None),
-            Advice::AnyTime { expected } => ("any_time", Vec::new(), Some(expected.into())),
-            Advice::NoTime { least } => ("no_time", Vec::new(), Some(least.into())),
+            Advice::AnyTime { expected } => ("any_time", Vec::new(), Some(*expected)),
+            Advice::NoTime { least } => ("no_time", Vec::new(), Some(*least)),
             Advice::TooShort { .. } => ("too_short", Vec::new(), None),
         };
         let seconds = |limit: Option<std::time::Duration>| limit.map(|limit| limit.as_secs_f64());

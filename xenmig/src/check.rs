@@ -202,13 +202,12 @@ impl Options<'_> {
         predict(&Guest::from(domain), &link, curves, || Stock, Duration::MAX)
     }
 
-    /// What a stock migration of `domain` would cost, if it went on as in `sample`; `None` without
-    /// bandwidth, or where the sample shows nothing.
+    /// What a stock migration of `domain` would cost, if it went on as in `sample`, whose dirty curve
+    /// is `curve`; `None` without bandwidth.
     #[must_use]
-    pub fn expected(&self, domain: &Domain, sample: &Sample) -> Option<Outcome> {
-        let curve = Curve::mean(&Curve::all_measured(&sample.windows, domain.memory))?;
+    pub fn expected(&self, domain: &Domain, sample: &Sample, curve: &Curve) -> Option<Outcome> {
         let link = self.link_beside(sample)?;
-        Some(save_live(&Guest::from(domain), &link, &curve, &mut Stock, Duration::MAX))
+        Some(save_live(&Guest::from(domain), &link, curve, &mut Stock, Duration::MAX))
     }
 
     /// How to sample `domain`: see [`crate::config::SamplingSettings::plan_for`].
@@ -271,9 +270,15 @@ impl Report {
     /// what [`Host::find`] gave for `name`.
     #[must_use]
     pub fn no_such_domain(name: &str, error: &Error, options: &Options<'_>) -> Self {
+        let subject = Subject::Unknown(name.to_owned());
+        Self::unsampled(subject, gate::no_such_domain(name, error), options)
+    }
+
+    /// A report without a sample.
+    fn unsampled(subject: Subject, judgement: Judgement, options: &Options<'_>) -> Self {
         Self {
-            subject: Subject::Unknown(name.to_owned()),
-            judgement: gate::no_such_domain(name, error),
+            subject,
+            judgement,
             sample: None,
             curve: None,
             prediction: None,

@@ -6,6 +6,7 @@ mod features;
 
 use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -47,6 +48,23 @@ impl fmt::Display for Uuid {
             write!(out, "{byte:02x}")?;
         }
         Ok(())
+    }
+}
+
+impl FromStr for Uuid {
+    type Err = Error;
+
+    /// Reads what [`fmt::Display`] writes.
+    fn from_str(text: &str) -> Result<Self> {
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        let byte = |at: usize| digits.get(2 * at..2 * at + 2);
+        let mut bytes = [0; 16];
+        for (at, place) in bytes.iter_mut().enumerate() {
+            let read = byte(at).and_then(|byte| u8::from_str_radix(byte, 16).ok());
+            let wrong = || Error::new(Kind::Data, format!("`{text}` is no UUID"));
+            *place = read.filter(|_| digits.len() == 32).ok_or_else(wrong)?;
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -453,5 +471,17 @@ pub trait Host {
             Error::new(Kind::NoSuchDomain, format!("there is no domain `{name}`"))
                 .hint("`xl list` shows the domains of this host")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_reads_back() {
+        let uuid = Uuid(std::array::from_fn(|n| n as u8 * 17));
+        assert_eq!(uuid.to_string().parse::<Uuid>().unwrap(), uuid);
+        assert!("xyz".parse::<Uuid>().is_err());
     }
 }

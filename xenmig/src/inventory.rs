@@ -182,18 +182,14 @@ impl Load {
             Some((domain, then, now))
         });
         let both: Vec<_> = both.filter(|(_, then, now)| now.at > then.at).collect();
-        let seconds = |then: &CpuTimes, now: &CpuTimes| (now.at - then.at).as_secs_f64();
         // Every domain's times come with those of the whole host; one pair is enough.
-        let host = both.first().filter(|(_, then, _)| !then.idle.is_empty());
-        let free_cpus = host.map(|(_, then, now)| {
-            let free = passed(&then.idle, &now.idle) / seconds(then, now);
-            free.clamp(0.0, then.idle.len() as f64)
-        });
-        let cpus = host.map(|(_, then, _)| then.idle.len() as f64);
+        let host = both.first();
+        let cpu_utilisation = host.and_then(|(_, then, now)| now.host_utilisation_since(then));
+        let cpus = host.map_or(0.0, |(_, then, _)| then.idle.len() as f64);
         Self {
-            window_s: both.first().map_or(0.0, |(_, then, now)| seconds(then, now)),
-            cpu_utilisation: free_cpus.zip(cpus).map(|(free, cpus)| 1.0 - free / cpus),
-            free_cpus,
+            window_s: host.map_or(0.0, |(_, then, now)| (now.at - then.at).as_secs_f64()),
+            cpu_utilisation,
+            free_cpus: cpu_utilisation.map(|used| cpus * (1.0 - used)),
             domains: both
                 .iter()
                 .map(|(domain, then, now)| Resident {
@@ -202,17 +198,11 @@ impl Load {
                     uuid: domain.uuid.to_string(),
                     vcpus: domain.vcpus,
                     memory_bytes: domain.memory.bytes().0,
-                    used_cpus: passed(&then.vcpus, &now.vcpus) / seconds(then, now),
+                    used_cpus: now.vcpu_utilisation_since(then).iter().sum(),
                 })
                 .collect(),
         }
     }
-}
-
-/// Seconds that all counters together have advanced.
-fn passed(then: &[Duration], now: &[Duration]) -> f64 {
-    let each = then.iter().zip(now).map(|(then, now)| now.saturating_sub(*then).as_secs_f64());
-    each.sum()
 }
 
 #[cfg(test)]

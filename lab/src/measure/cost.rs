@@ -14,7 +14,7 @@ use xenmig::units::Pages;
 use super::XENMIG;
 use super::stats::quantile;
 use crate::error::Context;
-use crate::{Error, GuestSpec, Host, HostBuilder, Result, XenVersion};
+use crate::{Error, GuestSpec, Host, HostBuilder, Result, Running, XenVersion};
 
 /// How often a check is taken to be repeated.
 const EVERY: Duration = Duration::from_secs(300);
@@ -121,12 +121,8 @@ struct Sampling {
 /// The guest's page writes per second while `checks` default checks run one after the other,
 /// against its rate in the same stretch of time before.
 fn sampling(version: XenVersion, xenmig: &Path, checks: u32) -> Result<Sampling> {
-    let host = HostBuilder::new(version).boot()?;
-    // See `accuracy::run`.
-    let _unstopped = host.spawn(["sleep", "infinity"])?;
-    host.push(xenmig, XENMIG)?;
-    let workload = WORKLOAD.parse().map_err(|e| Error::Unexpected(format!("{e}")))?;
-    let guest = host.guest(&GuestSpec::new("g1", workload))?;
+    let writer = Writer::start(version, xenmig)?;
+    let host = &writer.host;
     let check = [XENMIG, "check", "g1", "--downtime", "60s"];
     let bandwidth = ["--bandwidth", "16000000B/s", "--window", "3s", "--json"];
     let one = || -> Result<()> {
@@ -140,20 +136,45 @@ fn sampling(version: XenVersion, xenmig: &Path, checks: u32) -> Result<Sampling>
     let check_s = (host.now()? - begun).as_secs_f64();
     let span = Duration::from_secs_f64(check_s * f64::from(checks) + 5.0);
 
-    let before = ticks(&host, &guest.name)?;
-    host.sleep(span)?;
-    let between = ticks(&host, &guest.name)?;
-    for _ in 0..checks {
-        one()?;
+    let loss = writer.loss(span, || (0..checks).try_for_each(|_| one()))?;
+    Ok(Sampling { loss, check_s })
+}
+
+/// A host with a guest that writes as fast as it can.
+pub(super) struct Writer {
+    pub(super) host: Host,
+    _unstopped: Running,
+    guest: String,
+}
+
+impl Writer {
+    /// Boots the host, with `xenmig` on it.
+    pub(super) fn start(version: XenVersion, xenmig: &Path) -> Result<Self> {
+        let host = HostBuilder::new(version).boot()?;
+        // See `accuracy::run`.
+        let unstopped = host.spawn(["sleep", "infinity"])?;
+        host.push(xenmig, XENMIG)?;
+        let workload = WORKLOAD.parse().map_err(|e| Error::Unexpected(format!("{e}")))?;
+        let guest = host.guest(&GuestSpec::new("g1", workload))?.name;
+        Ok(Self { host, _unstopped: unstopped, guest })
     }
-    let after = ticks(&host, &guest.name)?;
-    let quiet = rate(&between[before.len()..])?;
-    let busy = rate(&after[between.len()..])?;
-    Ok(Sampling { loss: 1.0 - busy / quiet, check_s })
+
+    /// The share of its page writes per second that the guest loses while `work` is done, against
+    /// its rate in the time `span` before.
+    pub(super) fn loss(&self, span: Duration, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+        let before = ticks(&self.host, &self.guest)?;
+        self.host.sleep(span)?;
+        let between = ticks(&self.host, &self.guest)?;
+        work()?;
+        let after = ticks(&self.host, &self.guest)?;
+        let quiet = rate(&between[before.len()..])?;
+        let busy = rate(&after[between.len()..])?;
+        Ok(1.0 - busy / quiet)
+    }
 }
 
 /// The guest's reports: (seconds since it began, pages written).
-pub(super) fn ticks(host: &Host, name: &str) -> Result<Vec<(f64, f64)>> {
+fn ticks(host: &Host, name: &str) -> Result<Vec<(f64, f64)>> {
     let mut console = host.console(name, Duration::from_millis(50))?;
     let mut ticks = Vec::new();
     while let Some(line) = console.next_line()? {
@@ -172,7 +193,7 @@ pub(super) fn ticks(host: &Host, name: &str) -> Result<Vec<(f64, f64)>> {
 
 /// Pages per second from the first report to the last. The first may have begun before the
 /// stretch it belongs to, so it only marks the beginning.
-pub(super) fn rate(ticks: &[(f64, f64)]) -> Result<f64> {
+fn rate(ticks: &[(f64, f64)]) -> Result<f64> {
     match ticks {
         [first, .., last] => Ok((last.1 - first.1) / (last.0 - first.0)),
         _ => Err(Error::Unexpected("the guest reported too seldom".into())),

@@ -15,17 +15,15 @@ use xenmig::record::Settings;
 use xenmig::units::Pages;
 
 use super::XENMIG;
-use super::cost::{rate, ticks};
+use super::cost::Writer;
 use crate::error::Context;
-use crate::{Error, GuestSpec, HostBuilder, Result, XenVersion};
+use crate::{Error, Result, XenVersion};
 
 /// Domains of the simulated host.
 const DOMAINS: u32 = 1000;
 /// Domains whose year is kept.
 const YEAR_DOMAINS: u32 = 200;
 const DAY: Duration = Duration::from_secs(86_400);
-/// A guest that writes as fast as its CPU allows.
-const WORKLOAD: &str = "hot:4000,max";
 /// How often the process is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -202,25 +200,17 @@ fn observation(at: i64, nth: u64, id: u64, moments: &[Duration]) -> Observation 
 /// The share of its page writes per second that a guest loses while the service runs for `intervals`
 /// intervals, against its rate in the same stretch of time before.
 fn guest_loss(version: XenVersion, xenmig: &Path, intervals: u32) -> Result<f64> {
-    let host = HostBuilder::new(version).boot()?;
-    // See `accuracy::run`.
-    let _unstopped = host.spawn(["sleep", "infinity"])?;
-    host.push(xenmig, XENMIG)?;
-    let workload = WORKLOAD.parse().map_err(|e| Error::Unexpected(format!("{e}")))?;
-    let guest = host.guest(&GuestSpec::new("g1", workload))?;
+    let writer = Writer::start(version, xenmig)?;
     let span = Settings::default().interval * intervals;
-    let before = ticks(&host, &guest.name)?;
-    host.sleep(span)?;
-    let between = ticks(&host, &guest.name)?;
     let length = format!("{}s", span.as_secs());
-    let ran = host.run([XENMIG, "record", "-v", "--for", &length, "--store", "/tmp/h.sqlite"])?;
-    let after = ticks(&host, &guest.name)?;
-    // A service that never had the guest's log on would cost it nothing.
-    let sampled = ran.stderr().lines().filter(|line| line.contains("pages/s")).count();
-    if sampled < intervals as usize {
-        return Err(Error::Unexpected(format!("{sampled} samples: {}", ran.stderr())));
-    }
-    let quiet = rate(&between[before.len()..])?;
-    let recorded = rate(&after[between.len()..])?;
-    Ok(1.0 - recorded / quiet)
+    let record = [XENMIG, "record", "-v", "--for", &length, "--store", "/tmp/h.sqlite"];
+    writer.loss(span, || {
+        let ran = writer.host.run(record)?;
+        // A service that never had the guest's log on would cost it nothing.
+        let sampled = ran.stderr().lines().filter(|line| line.contains("pages/s")).count();
+        if sampled < intervals as usize {
+            return Err(Error::Unexpected(format!("{sampled} samples: {}", ran.stderr())));
+        }
+        Ok(())
+    })
 }

@@ -95,17 +95,7 @@ impl Looked {
 
     /// A report without a sample.
     fn report(&self, options: &Options<'_>, judgement: Judgement) -> Report {
-        Report {
-            subject: Subject::Domain(self.domain.clone()),
-            judgement,
-            sample: None,
-            curve: None,
-            prediction: None,
-            predicted_steered: false,
-            budget: options.settings.budget,
-            bandwidth: options.link_bandwidth(),
-            target: options.target.cloned(),
-        }
+        Report::unsampled(Subject::Domain(self.domain.clone()), judgement, options)
     }
 
     fn judge(

@@ -10,5 +10,6 @@ mod trace;
 pub use bitmap::{Bitmap, Heat, HotRange};
 pub use curve::{Curve, CurveFile};
 pub use held::HeldBack;
+pub(crate) use sample::scattered;
 pub use sample::{Ended, Plan, Sample, Window, sample};
 pub use trace::{Record, TraceReader, TraceWriter};

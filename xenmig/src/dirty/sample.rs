@@ -61,9 +61,7 @@ impl Plan {
 
     /// The pause before window `nth`, from 1.
     fn pause_before(&self, nth: usize) -> Duration {
-        /// Multiples of the golden section lie as far from each other as can be.
-        const GOLDEN: f64 = 0.618_033_988_749_895;
-        self.pause.mul_f64(0.5 + (nth as f64 * GOLDEN).fract())
+        self.pause.mul_f64(0.5 + scattered(nth as u64))
     }
 
     /// The moments of the PEEKs in a window of `length`, ascending; the last is its end.
@@ -88,6 +86,13 @@ impl Plan {
         let pauses = (1..lengths.len()).map(|nth| self.pause_before(nth));
         lengths.iter().copied().chain(pauses).sum()
     }
+}
+
+/// From 0 to 1, for `nth` moments that should keep step with nothing: multiples of the golden section
+/// lie as far from each other as can be.
+pub(crate) fn scattered(nth: u64) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    (nth as f64 * GOLDEN).fract()
 }
 
 /// Why a window ended.

@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use super::observation::{Logged, Observation};
 use super::past::Past;
 use crate::error::{Error, Kind, Result};
-use crate::host::Uuid;
 use crate::units::{PAGE_SIZE, Pages};
 
 /// Longest wait for an answer.
@@ -99,7 +98,7 @@ impl Prometheus {
         let pages = |bytes: f64| Pages((bytes / PAGE_SIZE as f64) as u64);
         let name = curves.iter().filter(own).max_by_key(newest).map(|s| s.label("domain"));
         let logged = Logged {
-            uuid: parse_uuid(&uuid).ok_or_else(|| self.odd(&format!("`{uuid}` is no UUID")))?,
+            uuid: uuid.parse().map_err(|error: Error| self.odd(&error.to_string()))?,
             name: name.unwrap_or(domain).to_owned(),
             vcpus: last("vcpus")? as u32,
             memory: pages(last("memory_bytes")?),
@@ -188,28 +187,4 @@ fn by_time<'a>(all: impl Iterator<Item = &'a Series>) -> BTreeMap<(i64, String),
         series.values().map(move |(at, value)| ((at, host.clone()), value))
     };
     all.flat_map(values).collect()
-}
-
-fn parse_uuid(text: &str) -> Option<Uuid> {
-    let digits: String = text.chars().filter(|c| *c != '-').collect();
-    let mut bytes = [0; 16];
-    if digits.len() != 32 || !digits.is_ascii() {
-        return None;
-    }
-    for (nth, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&digits[2 * nth..2 * nth + 2], 16).ok()?;
-    }
-    Some(Uuid(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uuid_reads_back() {
-        let uuid = Uuid(std::array::from_fn(|n| n as u8 * 17));
-        assert_eq!(parse_uuid(&uuid.to_string()), Some(uuid));
-        assert_eq!(parse_uuid("xyz"), None);
-    }
 }

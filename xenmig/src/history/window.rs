@@ -2,25 +2,21 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::profile::{Expected, Pattern, Profile, STEP_MIN};
 
 /// A stretch of time that is about as good as the best.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
     /// Its begin, in seconds since 1970.
     pub from_unix_s: i64,
     /// Its end.
     pub to_unix_s: i64,
     /// What a migration in it would cost: the worst of its steps.
-    #[serde(flatten)]
     pub expected: Expected,
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "advice", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Advice {
     /// The cheapest windows, best first. Never empty.
     Windows {
@@ -30,13 +26,11 @@ pub enum Advice {
     /// The cost has no pattern, and keeps the budget at any time.
     AnyTime {
         /// What it is.
-        #[serde(flatten)]
         expected: Expected,
     },
     /// No time keeps the budget.
     NoTime {
         /// The least that it costs, and when, in seconds since 1970; that is no recommendation.
-        #[serde(flatten)]
         least: Expected,
     },
     /// The history is too short to say anything.

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use crate::history::{Logged, OutcomeRecord};
 use crate::host::Uuid;
 use crate::units::Pages;
 
 /// Why a domain's turn brought no sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Skip {
     /// The host has no CPU time to spare.
     HostBusy,

@@ -1,8 +1,8 @@
 //! The board in Prometheus' text format. Names, labels and meanings are a contract: dashboards,
 //! alerts and `xenmig window --prometheus` rely on them.
 
-use prometheus::core::Collector;
-use prometheus::{CounterVec, Encoder, GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::core::{MetricVec, MetricVecBuilder};
+use prometheus::{Counter, CounterVec, Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder};
 
 use super::board::{Board, Latest, Skip, WORKING_SET_S};
 use crate::error::{Error, Kind, Result};
@@ -32,7 +32,17 @@ fn bytes(pages: f64) -> f64 {
 }
 
 impl Page {
-    fn add(&self, family: impl Collector + 'static) -> prometheus::Result<()> {
+    /// Adds a family whose metrics `set` gives their values.
+    fn add<B: MetricVecBuilder + 'static>(
+        &self,
+        family: MetricVec<B>,
+        series: impl IntoIterator<Item = Series>,
+        set: fn(&B::M, f64),
+    ) -> prometheus::Result<()> {
+        for (labels, value) in series {
+            let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+            set(&family.get_metric_with_label_values(&labels)?, value);
+        }
         self.registry.register(Box::new(family))
     }
 
@@ -43,12 +53,7 @@ impl Page {
         labels: &[&str],
         series: impl IntoIterator<Item = Series>,
     ) -> prometheus::Result<()> {
-        let family = GaugeVec::new(Opts::new(name, help), labels)?;
-        for (labels, value) in series {
-            let labels: Vec<_> = labels.iter().map(String::as_str).collect();
-            family.get_metric_with_label_values(&labels)?.set(value);
-        }
-        self.add(family)
+        self.add(GaugeVec::new(Opts::new(name, help), labels)?, series, Gauge::set)
     }
 
     fn counters(
@@ -58,12 +63,7 @@ impl Page {
         labels: &[&str],
         series: impl IntoIterator<Item = Series>,
     ) -> prometheus::Result<()> {
-        let family = CounterVec::new(Opts::new(name, help), labels)?;
-        for (labels, value) in series {
-            let labels: Vec<_> = labels.iter().map(String::as_str).collect();
-            family.get_metric_with_label_values(&labels)?.inc_by(value);
-        }
-        self.add(family)
+        self.add(CounterVec::new(Opts::new(name, help), labels)?, series, Counter::inc_by)
     }
 
     fn gauge(

@@ -18,5 +18,5 @@ mod recorder;
 mod settings;
 
 pub use board::Board;
-pub use recorder::{Event, Recorder};
+pub use recorder::{Event, Predict, Recorder};
 pub use settings::Settings;

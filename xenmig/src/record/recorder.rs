@@ -9,9 +9,11 @@ use super::board::{Board, Cost, Latest, Skip, WORKING_SET_S};
 use super::journal::Journal;
 use super::schedule::Schedule;
 use super::settings::Settings;
-use crate::dirty::{self, Ended, Sample};
+use crate::dirty::{self, Curve, Ended, Sample};
 use crate::error::{Error, Kind, Result};
-use crate::history::{HistoryStore, Logged, Observation, OutcomeRecord, OutcomeStore};
+use crate::history::{
+    Calibration, HistoryStore, Logged, Observation, OutcomeRecord, OutcomeStore, calibrate,
+};
 use crate::host::{CpuTimes, DomId, Domain, Host, RunState, Uuid};
 use crate::units::{PAGE_SIZE, Pages};
 
@@ -24,8 +26,9 @@ const THIN: Duration = Duration::from_secs(86_400);
 /// Host utilisation over less than this says little.
 const BRIEF: Duration = Duration::from_secs(1);
 
-/// What a migration of the sampled domain would cost; `None` when no bandwidth is known.
-pub type Predict<'a> = &'a dyn Fn(&Domain, &Sample) -> Option<Cost>;
+/// What a migration of the sampled domain, of that dirty curve, would cost by what earlier ones
+/// showed; `None` when no bandwidth is known.
+pub type Predict<'a> = &'a dyn Fn(&Domain, &Sample, &Curve, Option<&Calibration>) -> Option<Cost>;
 
 /// What the service tells while it runs.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct Recorder<'a> {
     store: HistoryStore,
     predict: Predict<'a>,
     outcomes: Option<(OutcomeStore, Option<SystemTime>)>,
+    /// What those outcomes show.
+    calibration: Option<Calibration>,
     board: Arc<Mutex<Board>>,
     schedule: Schedule,
     journal: Journal,
@@ -70,6 +75,7 @@ impl<'a> Recorder<'a> {
             store,
             predict,
             outcomes: None,
+            calibration: None,
             board: Arc::default(),
             schedule: Schedule::new(settings),
             journal: Journal::default(),
@@ -79,7 +85,8 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Also shows the outcomes of migrations that are remembered in this state directory.
+    /// Also shows the outcomes of migrations that are remembered in this state directory, and
+    /// predicts by them.
     #[must_use]
     pub fn showing_outcomes(mut self, state_dir: PathBuf) -> Self {
         self.outcomes = Some((OutcomeStore::new(&state_dir), None));
@@ -154,6 +161,7 @@ impl<'a> Recorder<'a> {
         self.look_at_cpu();
         let bytes = self.store.size_bytes().unwrap_or_default();
         let outcomes = self.new_outcomes();
+        let mut calibration = self.calibration;
         let mut board = self.write();
         board.domains.retain(|uuid, _| self.present.iter().any(|domain| domain.uuid == *uuid));
         board.free_memory = Pages(info.free_memory.0 / PAGE_SIZE);
@@ -161,8 +169,11 @@ impl<'a> Recorder<'a> {
         board.store_bytes = bytes;
         board.cpu_s = cpu_s();
         if let Some(records) = outcomes {
+            calibration = calibrate(&records, None);
             board.migrations = records;
         }
+        drop(board);
+        self.calibration = calibration;
         Ok(())
     }
 
@@ -184,17 +195,13 @@ impl<'a> Recorder<'a> {
             self.cpu = Some(now);
             return;
         };
-        let elapsed = now.at.saturating_sub(before.at);
-        if elapsed < BRIEF || now.idle.len() != before.idle.len() || now.idle.is_empty() {
+        if now.at.saturating_sub(before.at) < BRIEF {
             return;
         }
-        let idle: Duration =
-            now.idle.iter().zip(&before.idle).map(|(b, a)| b.saturating_sub(*a)).sum();
+        let Some(busy) = now.host_utilisation_since(before) else { return };
         let cpus = now.idle.len() as u32;
-        let used = f64::from(cpus) - idle.div_duration_f64(elapsed);
-        let used = used.clamp(0.0, f64::from(cpus));
-        self.busy = used / f64::from(cpus);
-        self.write().host_cpus = Some((used, cpus));
+        self.busy = busy;
+        self.write().host_cpus = Some((busy * f64::from(cpus), cpus));
         self.cpu = Some(now);
     }
 
@@ -266,7 +273,9 @@ impl<'a> Recorder<'a> {
     fn keep(&mut self, domain: &Domain, sample: &Sample, observation: &Observation) {
         let logged = Logged::from(domain);
         let curve = observation.curve(domain.memory);
-        let predicted = (self.predict)(domain, sample);
+        let learnt = self.calibration.as_ref();
+        let predict = |curve| (self.predict)(domain, sample, curve, learnt);
+        let predicted = curve.as_ref().and_then(predict);
         self.journal.add(&mut self.store, logged.clone(), observation.clone());
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         let samples = board.domains.get(&domain.uuid).map_or(0, |latest| latest.samples) + 1;

@@ -8,14 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::settings::{BUSY_INTERVALS, Settings};
+use crate::dirty::scattered;
 use crate::host::Uuid;
 
 /// Most of the time that a dirty log is on, whichever domain's.
 const MOST: f64 = 0.5;
 /// Turns come earlier or later by up to this share of the interval.
 const JITTER: f64 = 0.1;
-/// Multiples of the golden section lie as far from each other as can be.
-const GOLDEN: f64 = 0.618_033_988_749_895;
 
 /// The turns of all domains.
 #[derive(Debug, Clone)]
@@ -90,7 +89,7 @@ impl Schedule {
 
     fn next_fraction(&mut self) -> f64 {
         self.given += 1;
-        (self.given as f64 * GOLDEN).fract()
+        scattered(self.given)
     }
 }
 
