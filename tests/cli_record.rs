@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
+#[path = "common/service.rs"]
+mod service;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use common::Place;
+use service::Service;
 use xenmig::history::{HistoryStore, Observation};
 
 /// Half of a CPU, a day's rhythm; one that goes, one that comes as the same guest by another name.
@@ -143,70 +143,10 @@ fn a_log_that_cannot_be_one_is_told_of() {
     assert!([65, 77].contains(&place.run(&words).status));
 }
 
-/// A service that runs in real time, and the address of its metrics.
-struct Service {
-    child: Child,
-    address: String,
-}
-
-impl Service {
-    fn start(place: &Place) -> Self {
-        let scene = format!("real_time = true\n{SCENE}");
-        std::fs::write(place.path("scene.toml"), scene).unwrap();
-        let more = ["log.sqlite", "--listen", "127.0.0.1:0", "-v", "--interval", "200ms"];
-        let words = [&RECORD[..], &more, &["--window", "20ms"]].concat();
-        let mut command = place.command(&words);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines.find_map(|line| {
-            let line = line.unwrap();
-            let (_, rest) = line.split_once("metrics are at http://")?;
-            Some(rest.trim_end_matches("/metrics").to_owned())
-        });
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.unwrap() }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn metrics(&self) -> String {
-        let begun = Instant::now();
-        loop {
-            let answer = self.get("/metrics");
-            let sampled = answer.matches("xenmig_domain_vcpus{").count() >= 3;
-            if sampled && answer.contains("xenmig_host_cpus ") {
-                return answer;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(30), "{answer}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn end(mut self) -> i32 {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It has ended already, unless a test failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn metrics_are_served_and_sigterm_ends_it() {
     let place = Place::new();
-    let service = Service::start(&place);
+    let service = Service::start(&place, SCENE);
     let metrics = service.metrics();
     assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
     for wanted in [
@@ -230,7 +170,7 @@ fn metrics_are_served_and_sigterm_ends_it() {
 #[test]
 fn the_dashboard_knows_the_metrics() {
     let place = Place::new();
-    let service = Service::start(&place);
+    let service = Service::start(&place, SCENE);
     let metrics = service.metrics();
     service.end();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/grafana/xenmig.json");

@@ -1,6 +1,6 @@
 //! The past of a domain as Prometheus scraped it from `xenmig record`, whichever host it was on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -71,6 +71,12 @@ impl Prometheus {
         Self { agent: config.build().into(), url: url.trim_end_matches('/').to_owned() }
     }
 
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// What was seen of the domain of that name or UUID in a stretch of time; `None` when nothing
     /// was. Where several domains had the name, the one seen last.
     ///
@@ -107,7 +113,9 @@ impl Prometheus {
         let guest = self.range(&both("cpu_cores"), unix_s)?;
         let busy = self.range("xenmig_host_cpu_utilisation_ratio", unix_s)?;
         let cpus = self.range("xenmig_host_cpus", unix_s)?;
+        let taken = self.range(&both("sampled_timestamp_seconds"), unix_s)?;
         let guest = by_time(guest.iter().filter(own));
+        let taken = by_time(taken.iter().filter(own));
         let (busy, cpus) = (by_time(busy.iter()), by_time(cpus.iter()));
         let mut observations = BTreeMap::<i64, Observation>::new();
         // By host, so that a curve is never one half of one host's and one half of another's.
@@ -126,16 +134,27 @@ impl Prometheus {
             let here = (at, host);
             let busy = busy.get(&here).copied();
             let cpus = cpus.get(&here).map(|cpus| *cpus as u32);
+            // Each is served until the next is taken: what is the same sample counts once.
+            let at_unix_s = taken.get(&here).map_or(here.0, |taken| *taken as i64);
             let observation = Observation {
-                at_unix_s: at,
+                at_unix_s,
                 weight: 1,
                 points,
                 guest_cpus: guest.get(&here).copied().unwrap_or_default(),
                 host_cpus: busy.zip(cpus).map(|(busy, cpus)| (busy * f64::from(cpus), cpus)),
             };
-            observations.insert(at, observation);
+            observations.insert(at_unix_s, observation);
         }
         Ok(Some(Past { domain: logged, observations: observations.into_values().collect() }))
+    }
+
+    /// UUIDs of all domains of which something was seen in a stretch of time.
+    ///
+    /// # Errors
+    /// As [`Prometheus::past`].
+    pub fn domains(&self, unix_s: (i64, i64)) -> Result<BTreeSet<String>> {
+        let all = self.range("xenmig_domain_memory_bytes", unix_s)?;
+        Ok(all.iter().map(|series| series.label("uuid").to_owned()).collect())
     }
 
     /// The series of `query`, in as many pieces as it takes.
