@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 XEN ?= 4.17
 
-.PHONY: help deps build lint test test-unit test-lab xen-matrix demo faults accuracy bench bench-policy bench-record bench-window bench-network paper doc
+.PHONY: help deps build lint test test-unit test-lab xen-matrix demo faults accuracy bench bench-policy bench-record bench-window bench-network paper pictures doc
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ bench-network: deps ## two hosts on a network, seen from outside; QUICK=1 for a 
 
 paper: deps ## the paper's measurements, repeated on real Xen; QUICK=1 for a short run, FIGURE=fig3 for one, DRAW=1 only draws
 	scripts/paper $(or $(FIGURE),all)
+
+pictures: deps ## pages of `xenmig report` as a browser shows and prints them, for docs/report.md
+	scripts/pictures
 
 doc: deps ## API documentation in target/doc, man pages and completions in target/assets
 	cargo doc --workspace --no-deps

@@ -68,6 +68,7 @@ pub enum Command {
     Hook(Hook),
     Record(Record),
     Window(Window),
+    Report(Report),
     Doctor(Doctor),
     Recover(Recover),
 }
@@ -136,7 +137,7 @@ pub struct Asking {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Budget")]
-pub struct Budget {
+pub struct TimeBudget {
     /// Longest downtime allowed, as 300ms, or `unlimited`
     #[arg(long, value_name = "TIME")]
     pub downtime: Option<String>,
@@ -144,6 +145,13 @@ pub struct Budget {
     /// Longest total time allowed, as 60s, or `unlimited`
     #[arg(long, value_name = "TIME")]
     pub total: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Budget")]
+pub struct Budget {
+    #[command(flatten)]
+    pub time: TimeBudget,
 
     /// Most bytes allowed, as 20GiB, or `unlimited`
     #[arg(long, value_name = "SIZE")]
@@ -548,14 +556,16 @@ pub struct Window {
     #[arg(long, value_name = "RATE")]
     pub bandwidth: Option<String>,
 
-    /// Longest downtime allowed, as 300ms, or `unlimited`
-    #[arg(long, value_name = "TIME", help_heading = "Budget")]
-    pub downtime: Option<String>,
+    #[command(flatten)]
+    pub budget: TimeBudget,
 
-    /// Longest total time allowed, as 60s, or `unlimited`
-    #[arg(long, value_name = "TIME", help_heading = "Budget")]
-    pub total: Option<String>,
+    #[command(flatten)]
+    pub log: Log,
+}
 
+#[derive(Debug, Args)]
+#[command(next_help_heading = "History")]
+pub struct Log {
     /// Read this log [default: history.sqlite in the state directory]
     #[arg(long, value_name = "FILE", conflicts_with = "prometheus")]
     pub store: Option<PathBuf>,
@@ -563,6 +573,48 @@ pub struct Window {
     /// Ask this Prometheus, which scrapes `record`, in place of a log
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
+}
+
+/// Draw what is known of the domains into one HTML file
+///
+/// For each domain: what a migration would have cost by hour and weekday, when it will be cheapest,
+/// how fast the domain dirties its memory, and the downtime over slower and faster links. And the
+/// migrations from this host, as predicted and as they were. The file needs no other, and no
+/// network. Nothing is sampled: all is from what `record` has kept. With --json the same is printed
+/// as a document, and no file is written.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  xenmig report                             all domains, to xenmig-report.html
+  xenmig report db web --past 14d -o db.html
+  xenmig report -o - | mail -s migrations -a 'Content-Type: text/html' admin
+  xenmig report --json | jq '.domains[] | [.name, .window.advice]'")]
+pub struct Report {
+    /// Domains: names or UUIDs [default: all that were seen]
+    #[arg(value_name = "DOMAIN")]
+    pub domains: Vec<String>,
+
+    /// The file to write; - is stdout
+    #[arg(short, long, value_name = "FILE", default_value = "xenmig-report.html")]
+    pub output: PathBuf,
+
+    /// How far to look back
+    #[arg(long, value_name = "TIME", default_value = "28d")]
+    pub past: String,
+
+    /// Report as of this time, as 2026-01-20T18:00 [default: now]
+    #[arg(long, value_name = "WHEN")]
+    pub at: Option<String>,
+
+    /// Bandwidth of migrations, as 10Gbit/s or 1GiB/s
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+
+    #[command(flatten)]
+    pub budget: TimeBudget,
+
+    #[command(flatten)]
+    pub log: Log,
 }
 
 /// Clean up what a killed run left behind

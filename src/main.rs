@@ -4,6 +4,7 @@
 mod cli;
 mod cmd;
 mod exit;
+mod outlook;
 mod output;
 mod progress;
 mod session;

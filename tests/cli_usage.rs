@@ -8,9 +8,9 @@ use std::process::Stdio;
 use common::{Place, Ran, faulty, sim};
 use insta::assert_snapshot;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "check", "predict", "sample", "top", "migrate", "hostinfo", "place", "hook", "record",
-    "window", "doctor", "recover",
+    "window", "report", "doctor", "recover",
 ];
 
 #[test]

@@ -68,7 +68,7 @@ fn no_time_is_recommended_where_none_keeps_the_budget() {
     let ran = window(&place, &words);
     assert_eq!(ran.status, 0);
     let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("no time in the next 168 h keeps the budget"), "{}", ran.stdout);
+    assert!(said.contains("no time in the next 7.00 days keeps the budget"), "{}", ran.stdout);
 }
 
 #[test]

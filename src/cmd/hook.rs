@@ -60,11 +60,11 @@ pub fn run(args: &Hook, global: &Global) -> Result<ExitCode> {
 fn limits(args: &Hook) -> Result<Vec<(&'static str, String)>> {
     let budget = &args.budget;
     let mut given = Vec::new();
-    if let Some(limit) = &budget.downtime {
+    if let Some(limit) = &budget.time.downtime {
         quantity::time_limit("--downtime", limit)?;
         given.push((DOWNTIME_VARIABLE, limit.clone()));
     }
-    if let Some(limit) = &budget.total {
+    if let Some(limit) = &budget.time.total {
         quantity::time_limit("--total", limit)?;
         given.push((TOTAL_VARIABLE, limit.clone()));
     }

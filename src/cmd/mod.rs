@@ -11,6 +11,7 @@ mod predict;
 pub mod quantity;
 mod record;
 mod recover;
+mod report;
 mod sample;
 pub mod sampling;
 mod top;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Place(args) => place::run(args, &cli.global),
         Command::Record(args) => record::run(args, &cli.global),
         Command::Window(args) => window::run(args, &cli.global),
+        Command::Report(args) => report::run(args, &cli.global),
         Command::Doctor(_) => doctor::run(&cli.global),
         Command::Recover(args) => recover::run(args, &cli.global),
     }

@@ -3,6 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use xenmig::units::{Bytes, BytesPerSecond, parse_duration};
 use xenmig::{Error, Kind, Result};
 
@@ -41,4 +44,19 @@ pub fn size_limit(option: &str, text: &str) -> Result<Option<Bytes>> {
 /// A bandwidth.
 pub fn bandwidth(option: &str, text: &str) -> Result<BytesPerSecond> {
     read(option, text)
+}
+
+/// A moment as the user writes it: with an offset or zone, or else in local time. Now, when nothing
+/// was written.
+pub fn moment(option: &str, text: Option<&str>) -> Result<Timestamp> {
+    let Some(text) = text else {
+        return Ok(Timestamp::now());
+    };
+    let local = || text.parse::<DateTime>()?.to_zoned(TimeZone::system());
+    text.parse::<Timestamp>()
+        .or_else(|_| text.parse::<Zoned>().map(|at| at.timestamp()))
+        .or_else(|_| local().map(|at| at.timestamp()))
+        .map_err(|_| {
+            wrong(option, &format!("`{text}` is no time; write for instance 2026-01-20T18:00"))
+        })
 }

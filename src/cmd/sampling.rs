@@ -8,7 +8,7 @@ use xenmig::host::Domain;
 use xenmig::{Error, Kind, Result};
 
 use super::quantity;
-use crate::cli::{Budget, Global, Sampling};
+use crate::cli::{Budget, Global, Sampling, TimeBudget};
 use crate::progress::Progress;
 use crate::session::Session;
 
@@ -25,21 +25,22 @@ pub fn with_options(
     Ok(settings)
 }
 
-/// `settings`, with the budget and the sampling that the command line says in their place.
-pub fn with_budget(
-    mut settings: Settings,
-    asked: &Budget,
-    sampling: &Sampling,
-) -> Result<Settings> {
-    let budget = &mut settings.budget;
+/// `settings`, with the limits of time that the command line has in place of theirs.
+pub fn with_time_budget(mut settings: Settings, asked: &TimeBudget) -> Result<Settings> {
     if let Some(limit) = &asked.downtime {
-        budget.downtime = quantity::time_limit("--downtime", limit)?;
+        settings.budget.downtime = quantity::time_limit("--downtime", limit)?;
     }
     if let Some(limit) = &asked.total {
-        budget.total = quantity::time_limit("--total", limit)?;
+        settings.budget.total = quantity::time_limit("--total", limit)?;
     }
+    Ok(settings)
+}
+
+/// `settings`, with the budget and the sampling that the command line says in their place.
+pub fn with_budget(settings: Settings, asked: &Budget, sampling: &Sampling) -> Result<Settings> {
+    let mut settings = with_time_budget(settings, &asked.time)?;
     if let Some(limit) = &asked.bytes {
-        budget.bytes = quantity::size_limit("--bytes", limit)?;
+        settings.budget.bytes = quantity::size_limit("--bytes", limit)?;
     }
     settings.sampling = with_options(settings.sampling, sampling)?;
     Ok(settings)

@@ -1,13 +1,19 @@
 //! The documents that `--json` prints. Field names and meanings are a contract: docs and scripts
 //! rely on them, and a change that breaks readers needs a new number in `schema`.
 
+mod report;
 mod top;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use report::report;
 pub use top::top;
+pub use window::window;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Serializer;
 use xenmig::dirty::{Curve, Ended, Heat, HotRange, Sample, Window};
@@ -182,6 +188,12 @@ pub fn line(document: &impl Serialize) -> Result<String> {
     let text = serde_json::to_string(document);
     text.map(|text| text + "\n")
         .map_err(|cause| Error::new(Kind::Internal, "cannot write the answer").because(cause))
+}
+
+/// A moment, in seconds since 1970, with its offset, as 2026-01-06T03:10:00+01:00.
+fn written(unix_s: i64, zone: &TimeZone) -> String {
+    let at = Timestamp::from_second(unix_s).unwrap_or_default();
+    at.display_with_offset(zone.to_offset(at)).to_string()
 }
 
 /// One document with its line feed.

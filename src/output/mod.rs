@@ -1,6 +1,7 @@
-//! What goes to stdout and stderr. `text` is for people, `json` for programs; both show the same
-//! answers of the library.
+//! What goes to stdout, stderr and into reports. `text` and `html` are for people, `json` for
+//! programs; all show the same answers of the library.
 
+pub mod html;
 pub mod json;
 pub mod text;
 
@@ -8,9 +9,9 @@ pub mod graph;
 mod layout;
 mod live;
 mod plan;
+pub mod report;
 mod style;
 pub mod table;
-mod timing;
 
 use std::io::{ErrorKind, Write};
 
@@ -19,7 +20,6 @@ use xenmig::{Error, Kind, Result};
 pub use live::Live;
 pub use plan::Plan;
 pub use style::Style;
-pub use timing::Timing;
 
 /// Writes a whole answer to stdout. A reader that has seen enough (`| head`) is no error.
 pub fn print(answer: &str) -> Result<()> {

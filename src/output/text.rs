@@ -9,7 +9,7 @@ mod place;
 mod predict;
 mod sample;
 mod top;
-mod window;
+pub mod window;
 
 pub use check::{budget, check, expected, facts, reason, rounds, verdict};
 pub use checks::{doctor, recover};
@@ -62,7 +62,7 @@ fn lines(lines: Vec<String>) -> String {
 }
 
 /// A time that the model gives: it may be infinite, or shorter than any clock can tell.
-fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     match Duration::try_from_secs_f64(seconds) {
         Err(_) => "never".to_owned(),
         Ok(_) if seconds > 0.0 && seconds < 0.5e-6 => "<1 µs".to_owned(),

@@ -77,9 +77,13 @@ const KINDS: [Kind; 8] = [
         },
     },
     Kind {
-        name: "shifting: an hour a week",
+        name: "shifting: up to 1½ hours a week",
         pattern: true,
-        level: |day, hour, seed| swing(hour, night(seed) + day / 7.0),
+        level: |day, hour, seed| {
+            let hours = 0.5 + uniform(seed, 4);
+            let way = if uniform(seed, 5) < 0.5 { -1.0 } else { 1.0 };
+            swing(hour, night(seed) + way * hours * day / 7.0)
+        },
     },
     Kind {
         name: "shifted: other nights since ten days",

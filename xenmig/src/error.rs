@@ -84,8 +84,8 @@ impl Error {
         self.hint.as_deref()
     }
 
-    /// A file that could not be used: maps the cause to its kind.
-    pub(crate) fn file(path: &std::path::Path, tried: &str, cause: std::io::Error) -> Self {
+    /// A file that could not be used: maps the cause to its kind. `tried` is a verb, as "read".
+    pub fn file(path: &std::path::Path, tried: &str, cause: std::io::Error) -> Self {
         let kind = match cause.kind() {
             std::io::ErrorKind::PermissionDenied => Kind::Permission,
             _ => Kind::Io,

@@ -212,11 +212,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseQuantityError> {
         })
 }
 
-/// Shows a duration with three significant digits: `412 µs`, `83.1 ms`, `2.42 s`, `12.5 min`.
+/// Shows a duration with three significant digits: `412 µs`, `83.1 ms`, `2.42 s`, `12.5 min`,
+/// `7.00 days`.
 #[must_use]
 pub fn show_duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let (number, unit) = match seconds {
+        s if s >= 172_800.0 => (s / 86_400.0, "days"),
         s if s >= 5400.0 => (s / 3600.0, "h"),
         s if s >= 300.0 => (s / 60.0, "min"),
         s if s >= 0.9995 => (s, "s"),

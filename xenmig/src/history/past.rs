@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::observation::{Logged, Observation};
 use super::profile::Seen;
-use crate::model::{Guest, Link, Stock, save_live, sender_share};
+use crate::dirty::Curve;
+use crate::model::{Guest, Link, Stock, save_live, sender_share, within_budget};
 
 /// What was seen of a domain.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,26 +16,106 @@ pub struct Past {
     pub observations: Vec<Observation>,
 }
 
+/// One observation, ready to be asked what a migration would have cost then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// When, in seconds since 1970.
+    pub at_unix_s: i64,
+    /// Samples it stands for.
+    pub weight: f64,
+    guest: Guest,
+    curve: Curve,
+    /// Of a CPU, what the sender could have had.
+    share: f64,
+}
+
 impl Past {
+    /// The observations that show a curve, oldest first.
+    pub fn looks(&self) -> impl Iterator<Item = Look> {
+        self.observations.iter().filter_map(|observation| self.look(observation))
+    }
+
     /// What a stock migration over `link` would have cost each time, beside what the host did then.
     #[must_use]
     pub fn costs(&self, link: &Link) -> Vec<Seen> {
-        self.observations.iter().filter_map(|observation| self.cost(link, observation)).collect()
+        self.looks().filter_map(|look| look.stock(link)).collect()
     }
 
-    fn cost(&self, link: &Link, observation: &Observation) -> Option<Seen> {
-        let curve = observation.curve(self.domain.memory)?;
+    /// The same domain, of what was seen since `unix_s` at most `most` observations, evenly from the
+    /// last one back.
+    #[must_use]
+    pub fn lately(&self, unix_s: i64, most: usize) -> Self {
+        let first = self.observations.partition_point(|seen| seen.at_unix_s < unix_s);
+        let all = &self.observations[first..];
+        let step = all.len().div_ceil(most.max(1)).max(1);
+        let mut observations: Vec<_> = all.iter().rev().step_by(step).cloned().collect();
+        observations.reverse();
+        Self { domain: self.domain.clone(), observations }
+    }
+
+    fn look(&self, observation: &Observation) -> Option<Look> {
         let host = observation.host_cpus;
         let busy = host.map(|(used, cpus)| used / f64::from(cpus.max(1)));
-        let share = sender_share(host.map(|(_, cpus)| cpus), busy);
-        let link = Link { costs: link.costs.at_share(share), ..*link };
-        let guest = Guest::from(&self.domain);
-        let outcome = save_live(&guest, &link, &curve, &mut Stock, Duration::MAX);
-        outcome.moved().then(|| Seen {
+        Some(Look {
             at_unix_s: observation.at_unix_s,
+            weight: f64::from(observation.weight),
+            guest: Guest::from(&self.domain),
+            curve: observation.curve(self.domain.memory)?,
+            share: sender_share(host.map(|(_, cpus)| cpus), busy),
+        })
+    }
+}
+
+impl Look {
+    /// What a stock migration over `link` would have cost, beside what the host did then; `None`
+    /// when it would not have moved the guest.
+    #[must_use]
+    pub fn stock(&self, link: &Link) -> Option<Seen> {
+        let link = self.beside(link);
+        let outcome = save_live(&self.guest, &link, &self.curve, &mut Stock, Duration::MAX);
+        outcome.moved().then_some(Seen {
+            at_unix_s: self.at_unix_s,
             downtime_s: outcome.downtime_s,
             total_s: outcome.total_s,
-            weight: f64::from(observation.weight),
+            weight: self.weight,
         })
+    }
+
+    /// Whether a migration over `link` that sends on until the rest fits `downtime` would have come
+    /// to its end within `deadline`.
+    #[must_use]
+    pub fn fits(&self, link: &Link, downtime: Duration, deadline: Duration) -> bool {
+        let link = self.beside(link);
+        within_budget(&self.guest, &link, &self.curve, Some(downtime), deadline).moved()
+    }
+
+    /// `link`, with what was left of the host's CPUs.
+    fn beside(&self, link: &Link) -> Link {
+        Link { costs: link.costs.at_share(self.share), ..*link }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Pages;
+
+    #[test]
+    fn the_last_one_is_among_the_few() {
+        let observation = |at_unix_s| Observation {
+            at_unix_s,
+            weight: 1,
+            points: vec![(Duration::from_secs(1), Pages(1))],
+            guest_cpus: 0.0,
+            host_cpus: None,
+        };
+        let uuid = "00000000-0000-0000-0000-000000000001".parse().unwrap();
+        let (name, memory) = ("g".to_owned(), Pages(1));
+        let domain = Logged { uuid, name, vcpus: 1, memory, p2m_size: memory };
+        let past = Past { domain, observations: (0..20).map(observation).collect() };
+        let times = |past: Past| past.observations.iter().map(|o| o.at_unix_s).collect::<Vec<_>>();
+        assert_eq!(times(past.lately(10, 4)), [10, 13, 16, 19]);
+        assert_eq!(times(past.lately(18, 100)), [18, 19]);
+        assert!(times(past.lately(50, 4)).is_empty());
     }
 }

@@ -1,7 +1,8 @@
 //! What a migration costs by hour and weekday, as far as the past tells. Pure.
 //!
-//! Four models are tried, each with three speeds of forgetting: the cost is the same at all times,
-//! follows the time of day, that and whether it is a working day, or the time of the week. Each has
+//! Five models are tried, each with three speeds of forgetting: the cost is the same at all times,
+//! follows the time of day, that and whether it is a working day, the time of the week, or a time of
+//! day that moves on by some minutes each day. Each has
 //! to foretell past days from the days before them, by quantiles at 50 and 90 % of the logarithm of
 //! the downtime ("pinball" loss: Koenker and Bassett, "Regression Quantiles", 1978). What foretells
 //! no better than the same at all times, clearly and on most days, is no pattern: a load without one
@@ -38,6 +39,8 @@ pub enum Pattern {
     Workdays,
     /// The time of the week.
     Weekly,
+    /// A time of day that comes a little later, or earlier, each day.
+    Drifting,
 }
 
 /// What a migration at some time would cost.
@@ -66,27 +69,31 @@ const LEAST_OWN: usize = 2;
 /// Newest days that models are tried on.
 const TRIED: usize = 21;
 /// Every how many steps they are.
-const TRIED_STEPS: usize = 3;
+const TRIED_STEPS: i64 = 3;
 /// Days after which what was seen counts half; all that is known of loads that shift is recent.
 const HALF_LIVES: [f64; 3] = [4.0, 14.0, 60.0];
+/// Hours a week by which a time of day may move.
+const DRIFTS: [f64; 6] = [-2.0, -1.0, -0.5, 0.5, 1.0, 2.0];
 /// A pattern has to foretell better than none by this share of the loss ...
 const SKILL: f64 = 0.1;
 /// ... and on this share of the days.
 const DAYS_WON: f64 = 0.65;
-/// A simpler model that is worse by less than this share is taken.
+/// A simpler model that is worse by less than this share is taken ...
 const SIMPLER: f64 = 0.02;
+/// ... and by less than this, one that stands still.
+const STILL: f64 = 0.1;
 
 /// A moment in local time.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+pub(super) struct Moment {
     /// Days since 1970.
-    day: i64,
+    pub(super) day: i64,
     /// Of the day.
-    step: i64,
+    pub(super) step: i64,
 }
 
 impl Moment {
-    fn new(unix_s: i64, zone: &TimeZone) -> Self {
+    pub(super) fn new(unix_s: i64, zone: &TimeZone) -> Self {
         let offset =
             jiff::Timestamp::from_second(unix_s).map_or(0, |at| zone.to_offset(at).seconds());
         let local = unix_s + i64::from(offset);
@@ -94,19 +101,33 @@ impl Moment {
         Self { day: local.div_euclid(86_400), step: minute / STEP_MIN }
     }
 
+    /// Of the day, 0 to 23.
+    pub(super) const fn hour(self) -> i64 {
+        self.step * STEP_MIN / 60
+    }
+
     /// From Monday, 0. The first of January 1970 was a Thursday.
-    const fn weekday(self) -> i64 {
+    pub(super) const fn weekday(self) -> i64 {
         (self.day + 3).rem_euclid(7)
     }
 }
 
 impl Pattern {
-    const ALL: [Self; 4] = [Self::None, Self::Daily, Self::Workdays, Self::Weekly];
+    /// Simpler ones first.
+    const ALL: [Self; 5] = [Self::None, Self::Daily, Self::Workdays, Self::Weekly, Self::Drifting];
+
+    /// Hours a week by which it may move.
+    const fn drifts(self) -> &'static [f64] {
+        match self {
+            Self::Drifting => &DRIFTS,
+            _ => &[0.0],
+        }
+    }
 
     /// Whether what was seen on one weekday tells of another.
     const fn joins(self, a: Moment, b: Moment) -> bool {
         match self {
-            Self::None | Self::Daily => true,
+            Self::None | Self::Daily | Self::Drifting => true,
             Self::Workdays => (a.weekday() < 5) == (b.weekday() < 5),
             Self::Weekly => a.weekday() == b.weekday(),
         }
@@ -118,6 +139,16 @@ impl Pattern {
 struct Model {
     pattern: Pattern,
     half_life: f64,
+    /// Hours a week by which the time of day moves.
+    drift: f64,
+}
+
+impl Model {
+    /// Steps by which what was seen on `day` comes later on `other`.
+    fn moved(self, day: i64, other: i64) -> i64 {
+        let weeks = (other - day) as f64 / 7.0;
+        (self.drift * weeks * 60.0 / STEP_MIN as f64).round() as i64
+    }
 }
 
 /// See the module.
@@ -150,7 +181,8 @@ impl Profile {
         if days.len() < LEAST_DAYS {
             return None;
         }
-        let model = Model { pattern: Pattern::None, half_life: HALF_LIVES[1] };
+        steps.iter_mut().for_each(|step| step.sort_by_key(|(moment, _)| moment.day));
+        let model = Model { pattern: Pattern::None, half_life: HALF_LIVES[1], drift: 0.0 };
         let all = Expected { downtime_s: 0.0, downtime_p90_s: 0.0, total_p90_s: 0.0, days: 0 };
         let mut profile = Self { zone, steps, days, model, skill: 0.0, all };
         (profile.model, profile.skill) = profile.choose();
@@ -162,6 +194,12 @@ impl Profile {
     #[must_use]
     pub const fn pattern(&self) -> Pattern {
         self.model.pattern
+    }
+
+    /// Hours a week by which the time of day that it follows moves; 0 unless it is drifting.
+    #[must_use]
+    pub const fn drift(&self) -> f64 {
+        self.model.drift
     }
 
     /// By what share of the loss it foretells better than none does.
@@ -201,7 +239,7 @@ impl Profile {
 
     /// What all times say, from the days before `before`.
     fn all_times(&self, half_life: f64, before: i64) -> Option<Expected> {
-        let model = Model { pattern: Pattern::None, half_life };
+        let model = Model { pattern: Pattern::None, half_life, drift: 0.0 };
         self.expected(model, 0..STEPS, Moment { day: before, step: 0 }, before)
     }
 
@@ -213,36 +251,50 @@ impl Profile {
         moment: Moment,
         before: i64,
     ) -> Option<Expected> {
-        let (mut downtimes, mut totals, mut days) = (Vec::new(), Vec::new(), Vec::new());
-        for step in steps {
-            let seen = &self.steps[step.rem_euclid(STEPS) as usize];
-            let told = seen.iter().filter(|(then, _)| then.day < before);
-            for (then, seen) in told.filter(|(then, _)| model.pattern.joins(*then, moment)) {
-                let age = (before - then.day) as f64;
-                let weight = seen.weight * 0.5f64.powf(age / model.half_life);
-                downtimes.push((seen.downtime_s, weight));
-                totals.push((seen.total_s, weight));
-                days.push(then.day);
+        let (mut downtimes, mut totals, mut days) = (Vec::new(), Vec::new(), 0);
+        let told = |day: &&i64| {
+            let then = Moment { day: **day, step: 0 };
+            **day < before && model.pattern.joins(then, moment)
+        };
+        for day in self.days.iter().filter(told) {
+            let age = (before - day) as f64;
+            let forgotten = 0.5f64.powf(age / model.half_life);
+            let (moved, known) = (model.moved(*day, moment.day), downtimes.len());
+            for seen in steps.clone().flat_map(|step| self.seen(before, *day, step - moved)) {
+                downtimes.push((seen.downtime_s, seen.weight * forgotten));
+                totals.push((seen.total_s, seen.weight * forgotten));
             }
+            days += usize::from(downtimes.len() > known);
         }
-        days.sort_unstable();
-        days.dedup();
         sort(&mut downtimes);
         sort(&mut totals);
         Some(Expected {
             downtime_s: quantile(&downtimes, 0.5)?,
             downtime_p90_s: quantile(&downtimes, 0.9)?,
             total_p90_s: quantile(&totals, 0.9)?,
-            days: days.len(),
+            days,
         })
+    }
+
+    /// What was seen before the day `before` in `step` of `day`, which may lie on the day before or
+    /// after.
+    fn seen(&self, before: i64, day: i64, step: i64) -> impl Iterator<Item = &Seen> {
+        let day = day + step.div_euclid(STEPS);
+        let all = &self.steps[step.rem_euclid(STEPS) as usize];
+        let first = all.partition_point(|(then, _)| then.day < day);
+        let own = all[first..].iter().take_while(move |(then, _)| then.day == day && day < before);
+        own.map(|(_, seen)| seen)
     }
 
     /// The model that foretells best, and its skill.
     fn choose(&self) -> (Model, f64) {
-        let models: Vec<Model> = Pattern::ALL
-            .into_iter()
-            .flat_map(|pattern| HALF_LIVES.map(|half_life| Model { pattern, half_life }))
-            .collect();
+        let of = |pattern: Pattern| {
+            let drifts = pattern.drifts().iter();
+            drifts.flat_map(move |&drift| {
+                HALF_LIVES.map(|half_life| Model { pattern, half_life, drift })
+            })
+        };
+        let models: Vec<Model> = Pattern::ALL.into_iter().flat_map(of).collect();
         let losses: Vec<_> = models.iter().map(|model| self.losses(*model)).collect();
         let sum = |losses: &[f64]| losses.iter().sum::<f64>();
         // Of each pattern the best speed; simpler ones first.
@@ -258,7 +310,8 @@ impl Profile {
             let won = own.iter().zip(without).filter(|(own, without)| own < without).count();
             let clearly = sum(own) < (1.0 - SKILL) * sum(without)
                 && won as f64 >= DAYS_WON * own.len() as f64;
-            let better = chosen.pattern == Pattern::None || sum(own) < (1.0 - SIMPLER) * sum(loss);
+            let margin = if model.pattern == Pattern::Drifting { STILL } else { SIMPLER };
+            let better = chosen.pattern == Pattern::None || sum(own) < (1.0 - margin) * sum(loss);
             if clearly && better {
                 (chosen, loss) = (model, own);
             }
@@ -285,7 +338,8 @@ impl Profile {
             let happened = self.steps[step as usize].iter().filter(|(then, _)| then.day == day);
             happened.map(|(_, seen)| seen.weight * one(seen)).sum::<f64>()
         };
-        (0..STEPS).step_by(TRIED_STEPS).map(step).sum()
+        // Each day others: a model that is good at one end of a quiet hour only is none.
+        (day.rem_euclid(TRIED_STEPS)..STEPS).step_by(TRIED_STEPS as usize).map(step).sum()
     }
 }
 
@@ -294,13 +348,14 @@ fn pinball(off: f64, q: f64) -> f64 {
     if off > 0.0 { q * off } else { (q - 1.0) * off }
 }
 
-fn sort(values: &mut [(f64, f64)]) {
+/// By value.
+pub(super) fn sort(values: &mut [(f64, f64)]) {
     values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
 }
 
 /// Of sorted values with their weights the least with a share `q` of the weight at or below it;
 /// `None` without values.
-fn quantile(values: &[(f64, f64)], q: f64) -> Option<f64> {
+pub(super) fn quantile(values: &[(f64, f64)], q: f64) -> Option<f64> {
     let whole: f64 = values.iter().map(|(_, weight)| weight).sum();
     let mut below = 0.0;
     let reached = values.iter().find(|(_, weight)| {
@@ -344,6 +399,29 @@ mod tests {
         assert_eq!(learn(&week).pattern(), Pattern::Workdays);
         let backup = seen(28, |weekday, hour| if weekday == 2 && hour == 3 { 5.0 } else { 0.1 });
         assert_ne!(learn(&backup).pattern(), Pattern::Daily);
+    }
+
+    #[test]
+    fn a_time_that_moves_is_followed() {
+        const MINUTES: i64 = 1440;
+        // From midnight on, twelve minutes later every day, and quiet for three hours.
+        let moving = |day: i64, minute: i64| (minute - 12 * day).rem_euclid(MINUTES) < 180;
+        let seen: Vec<_> = seen(28, |_, _| 1.0)
+            .iter()
+            .enumerate()
+            .map(|(nth, seen)| {
+                let (day, minute) = (nth as i64 / 144, nth as i64 % 144 * 10);
+                let downtime_s = if moving(day, minute) { 0.1 } else { seen.downtime_s };
+                Seen { downtime_s, ..*seen }
+            })
+            .collect();
+        let profile = learn(&seen);
+        assert_eq!(profile.pattern(), Pattern::Drifting);
+        assert!((1.0..=2.0).contains(&profile.drift()), "{}", profile.drift());
+        let next = seen[0].at_unix_s + 28 * 86_400;
+        // 28 · 12 min = 5:36 is where it begins.
+        let at = |minute: i64| profile.at(next + 60 * minute).downtime_s;
+        assert!(at(7 * 60) < 0.2 && at(60) > 0.8 && at(12 * 60) > 0.8);
     }
 
     #[test]
