@@ -300,7 +300,7 @@ pub struct Top {
 #[command(after_help = "\
 Examples:
   xenmig migrate db target --downtime 300ms
-  xenmig migrate db target --dry-run
+  xenmig migrate db target --judge-target --dry-run
   xenmig migrate batch target --downtime 1s --on-miss throttle --total 10min
   xenmig migrate db root@10.0.0.2 -s 'ssh -p 2222'
   xenmig migrate db target --transport 'socat - TCP:target:8002'
@@ -331,6 +331,10 @@ pub struct Migrate {
     /// Leave it to Xen's stock policy when the guest is suspended
     #[arg(long)]
     pub unsteered: bool,
+
+    /// Also judge the target, as `check --to` does; it needs xenmig for that
+    #[arg(long, conflicts_with = "transport")]
+    pub judge_target: bool,
 
     /// Bandwidth of the migration, as 10Gbit/s or 1GiB/s
     #[arg(long, value_name = "RATE")]

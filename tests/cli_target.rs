@@ -223,3 +223,17 @@ fn no_line_is_wider_than_80_columns() {
         }
     }
 }
+
+#[test]
+fn a_migration_judges_its_target_when_it_is_told_to() {
+    let place = place();
+    let ran = over_ssh(&place, &["migrate", "web", "h4", "--judge-target", "--json"]);
+    assert_eq!(ran.status, 1, "{}", ran.all());
+    let report: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    let reasons = report["reasons"].as_array().unwrap();
+    assert!(reasons.contains(&"target-xen-older".into()), "{report}");
+    assert_eq!(over_ssh(&place, &["migrate", "web", "h4"]).status, 0);
+    assert_eq!(over_ssh(&place, &["migrate", "web", "h2", "--judge-target"]).status, 0);
+    let away = over_ssh(&place, &["migrate", "web", "h9", "--judge-target"]);
+    away.refused(69, &["No route to host"]);
+}

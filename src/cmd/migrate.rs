@@ -2,21 +2,27 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use xenmig::check::{Options, Policy};
+use xenmig::check::{Options, Policy, Target};
 use xenmig::config::Settings;
 use xenmig::history::OutcomeStore;
+use xenmig::host::Domain;
 use xenmig::migrate::installed::{WRAPPER, own_wrapper};
 use xenmig::migrate::{Event, Hook, Migration, Receiver, Transport};
 use xenmig::policy::Budget;
 use xenmig::policy::precopy::OnMiss;
 use xenmig::{Error, Kind, Result};
 
+use super::asking::{self, Question};
 use super::{quantity, sampling};
 use crate::cli::{self, Global, Migrate};
 use crate::exit;
 use crate::output::{self, Live, Style};
 use crate::session::Session;
+
+/// Longest wait for what the target tells of itself.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn run(args: &Migrate, global: &Global) -> Result<ExitCode> {
     // The command line is read before a host is looked at.
@@ -30,13 +36,14 @@ pub fn run(args: &Migrate, global: &Global) -> Result<ExitCode> {
     let domain = session.host().find(&args.domain)?;
     let settings = with_options(session.settings(&domain.name, Some(&args.target)), args)?;
     let hook = install(args, &session, &settings)?;
+    let target = judged(args, &session, &domain)?;
     let calibration = session.calibration(Some(&args.target));
     let options = Options {
         settings: &settings,
         calibration: calibration.as_ref(),
         bandwidth,
         sample_anyway: args.dry_run,
-        target: None,
+        target: target.as_ref(),
         policy: match hook {
             Installed::No => Policy::Stock,
             _ => Policy::Steered,
@@ -85,6 +92,13 @@ pub fn run(args: &Migrate, global: &Global) -> Result<ExitCode> {
         output::text::migrate(&report, Style::stdout())
     })?;
     Ok(exit::of_fate(&report.fate))
+}
+
+/// What the target tells of itself, if it is to be judged.
+fn judged(args: &Migrate, session: &Session, domain: &Domain) -> Result<Option<Target>> {
+    let (command, host) = (args.way.ssh_command.as_str(), args.target.as_str());
+    let question = Question::Host { command, host, patience: PATIENCE };
+    args.judge_target.then(|| question.ask(&asking::disks(session, domain))).transpose()
 }
 
 fn transport(args: &Migrate) -> Transport {

@@ -14,6 +14,7 @@ mod hook;
 mod migrate;
 mod obstacles;
 mod race;
+mod record;
 mod refusals;
 mod rules;
 mod saves;

@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use xenlab::{Guest, GuestSpec, Host, HostBuilder, Migration, Output, Running, Status, XenVersion};
+use xenlab::{
+    Error, Guest, GuestSpec, Host, HostBuilder, Lan, Migration, Output, Running, Status, XenVersion,
+};
 
 /// Where the program is in Dom0.
 pub const XENMIG: &str = "/usr/local/bin/xenmig";
@@ -29,9 +31,29 @@ impl Scene {
             eprintln!("skipped: {why}");
             return None;
         }
-        let host = HostBuilder::new(version()).limit(LIMIT).boot().unwrap();
+        Some(Self::boot(HostBuilder::new(version())))
+    }
+
+    /// Two hosts that reach each other, both with the program; `None` as [`Scene::new`].
+    pub fn two() -> Option<[Self; 2]> {
+        if let Some(why) = xenlab::unavailable() {
+            eprintln!("skipped: {why}");
+            return None;
+        }
+        let lan = match Lan::new() {
+            Err(why @ Error::NoNetwork(_)) => {
+                eprintln!("skipped: {why}");
+                return None;
+            }
+            lan => lan.unwrap(),
+        };
+        Some([(); 2].map(|()| Self::boot(HostBuilder::new(version()).lan(&lan))))
+    }
+
+    fn boot(builder: HostBuilder) -> Self {
+        let host = builder.limit(LIMIT).boot().unwrap();
         host.push(program(), XENMIG).unwrap();
-        Some(Self { host })
+        Self { host }
     }
 
     /// Creates a guest, which is steady then.

@@ -1,9 +1,12 @@
 //! What a host tells of itself, and a check of a guest against a target: here the host itself, by a
 //! command in ssh's place that runs things at once.
 
-use serde_json::{Value, json};
+use std::time::Instant;
 
-use crate::scene::{Scene, XENMIG, codes};
+use serde_json::{Value, json};
+use xenlab::in_step;
+
+use crate::scene::{Ran, Scene, XENMIG, codes};
 
 /// Runs what it is told to run at the host that it is told.
 const HERE: &str = r#"sh -c 'eval "$1"'"#;
@@ -78,6 +81,53 @@ fn a_host_tells_of_itself_and_a_guest_is_checked_against_it() {
     assert_eq!(document["hosts"][1]["verdict"], "no-go", "{}", ran.all());
     scene.log_is_off("g1");
     scene.intact("g1");
+}
+
+/// What stands in for ssh between two hosts: at the target, whatever comes over a port is run.
+const ASKED: &str = "#!/bin/sh\nread -r command\neval \"$command\"\n";
+const ASK: &str = r#"#!/bin/sh
+host=$1
+shift
+printf '%s\n' "$*" | socat -t 60 - "TCP:$host:8003"
+"#;
+
+#[test]
+fn another_host_is_asked_over_the_network() {
+    let Some([source, target]) = Scene::two() else { return };
+    source.guest("g1", "hot:2000,1000");
+    target.host.push_bytes(ASKED.as_bytes(), "/root/asked", 0o755).unwrap();
+    source.host.push_bytes(ASK.as_bytes(), "/root/ask", 0o755).unwrap();
+    let listen = r#"setsid socat TCP-LISTEN:8003,reuseaddr,fork EXEC:/root/asked \
+            </dev/null >/var/log/asked.log 2>&1 &
+        until ss -Htln "sport = :8003" | grep -q .; do sleep 0.05; done"#;
+    target.host.shell(listen, &[]).unwrap();
+    let way = target.host.receive(8002, None).unwrap();
+    let address = way.split(':').nth(1).unwrap();
+
+    // Neither clock may run away from the other.
+    let together = |words: &[&str]| {
+        let sampling = ["-s", "/root/ask", "--bandwidth", "1Gbit/s", "--window", "1s", "--json"];
+        let words = [words, &sampling].concat();
+        let run = || source.host.run([XENMIG].iter().chain(&words));
+        let hosts = [&source.host, &target.host];
+        Ran::of(in_step(hosts, Instant::now(), run).unwrap().0)
+    };
+    let ran = together(&["check", "g1", "--to", address]);
+    let check = ran.json();
+    assert_eq!(check["target"]["name"], address, "{}", ran.all());
+    // An idle host of its own: but for Dom0, its CPU is free.
+    assert!(check["target"]["free_cpus_with_guest"].as_f64().unwrap() > 0.3, "{}", ran.all());
+    let fired = codes(&check);
+    let against = ["target-name-taken", "target-memory", "target-xen-older", "target-cpu-features"];
+    assert!(!against.iter().any(|code| fired.contains(code)), "{}", ran.all());
+
+    // The source itself has the guest already, and a third one does not answer.
+    let hosts = format!("10.77.0.250,{address}");
+    let ran = together(&["place", "g1", "--hosts", &hosts, "--timeout", "10s"]);
+    let document = ran.json();
+    assert_eq!(document["best"], address, "{}", ran.all());
+    assert!(document["hosts"][1]["error"].is_string(), "{}", ran.all());
+    source.intact("g1");
 }
 
 /// Fails unless the document is about the lab's host with this guest on it.
