@@ -19,7 +19,7 @@ use crate::session::Memory;
 
 /// What is older says nothing of now.
 const LATELY: Duration = Duration::from_secs(1800);
-/// The most that a Prometheus is asked for: a little more than is kept whole.
+/// The most that a Prometheus is asked for; what is older says little.
 const PAST_S: i64 = 90 * 86_400;
 
 /// Where the past is kept.
@@ -46,13 +46,21 @@ impl Source {
         }
     }
 
+    /// What of a stretch of time it is asked for.
+    pub fn reach(&self, (from, to): (i64, i64)) -> (i64, i64) {
+        match self {
+            Self::Log(_) => (from, to),
+            Self::Server(_) => (from.max(to - PAST_S), to),
+        }
+    }
+
     /// The UUIDs of all domains of which it may know something between two times.
     pub fn domains(&self, stretch: (i64, i64)) -> Result<Vec<String>> {
         match self {
             Self::Log(store) => {
                 Ok(store.domains()?.iter().map(|logged| logged.uuid.to_string()).collect())
             }
-            Self::Server(server) => Ok(server.domains(asked(stretch))?.into_iter().collect()),
+            Self::Server(server) => Ok(server.domains(self.reach(stretch))?.into_iter().collect()),
         }
     }
 
@@ -67,7 +75,7 @@ impl Source {
                     Ok(Past { domain, observations })
                 })
                 .transpose(),
-            Self::Server(server) => server.past(domain, asked(stretch)),
+            Self::Server(server) => server.past(domain, self.reach(stretch)),
         }
     }
 
@@ -76,11 +84,6 @@ impl Source {
         Error::new(Kind::NoSuchDomain, format!("{} has nothing of domain `{domain}`", self.name()))
             .hint("`xenmig record` has to have seen it; domains go by name or UUID here")
     }
-}
-
-/// What of a stretch a Prometheus is asked for.
-fn asked((from, to): (i64, i64)) -> (i64, i64) {
-    (from.max(to - PAST_S), to)
 }
 
 fn no_log(file: &Path) -> Error {

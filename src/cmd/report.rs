@@ -1,14 +1,15 @@
 //! `xenmig report`: the past of the domains, drawn into one HTML file.
 
-use std::fs::Permissions;
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use xenmig::config::Settings;
+use xenmig::config::{Config, Settings};
 use xenmig::history::bandwidths::Limit;
 use xenmig::history::{OutcomeRecord, OutcomeStore, Week, by_bandwidth, spread};
 use xenmig::units::{BytesPerSecond, show_duration};
@@ -34,8 +35,8 @@ const SLOWEST: f64 = 12.5e6;
 const DECADES: i32 = 3;
 /// ... in so many steps each.
 const STEPS: i32 = 8;
-/// A migration that sends on for longer does not count as moving the guest.
-const DEADLINE: Duration = Duration::from_secs(3600);
+/// A migration that takes longer does not count as one, where the budget has no limit of its own.
+const TOTAL: Duration = Duration::from_secs(3600);
 
 pub fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     sampling::with_time_budget(Settings::default(), &args.budget)?;
@@ -68,51 +69,70 @@ fn gather(
     source: &Source,
     global: &Global,
 ) -> Result<Report> {
-    let since = view.at.as_second().saturating_sub(past.as_secs().min(1 << 40) as i64);
-    let stretch = (since, view.at.as_second());
-    let known = source.domains(stretch)?;
-    let names = if args.domains.is_empty() { &known } else { &args.domains };
+    let now = view.at.as_second();
+    let since = now.saturating_sub(past.as_secs().min(1 << 40) as i64);
+    let (since, now) = source.reach((since, now));
+    let all = match args.domains.as_slice() {
+        [] => source.domains((since, now))?,
+        named => named.to_vec(),
+    };
     let mut bar = Progress::new("reading the log".to_owned(), !global.quiet);
-    let (mut domains, mut unseen) = (Vec::new(), Vec::new());
-    for (nth, name) in names.iter().enumerate() {
-        bar.set(nth as f64 / names.len() as f64);
-        let past = source.past(name, stretch)?.ok_or_else(|| source.unknown(name))?;
+    let (mut domains, mut unseen, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (nth, name) in all.iter().enumerate() {
+        bar.set(nth as f64 / all.len() as f64);
+        let past = source.past(name, (since, now))?.ok_or_else(|| source.unknown(name))?;
+        // It may have been named twice, by name and by UUID.
+        if !known.insert(past.domain.uuid) {
+            continue;
+        }
+        let past = past.lately(since, MOST);
         if past.observations.is_empty() {
             unseen.push(past.domain.name);
             continue;
         }
         let settings = view.memory.settings(&past.domain.name);
         let settings = sampling::with_time_budget(settings, &args.budget)?;
-        let past = past.lately(since, MOST);
         domains.push(portrait(Outlook::new(past, source, view, &settings)?));
     }
     drop(bar);
     if domains.is_empty() {
-        let what = format!(
-            "{} has nothing of the last {} before {}",
-            source.name(),
-            show_duration(past),
-            view.at.to_zoned(view.zone.clone()).strftime("%F %H:%M"),
-        );
-        return Err(Error::new(Kind::Usage, what)
-            .hint("is `xenmig record` running? --past looks further back"));
+        return Err(nothing(args, source, past));
     }
     domains.sort_by(|a: &Portrait, b| a.outlook.past.domain.name.cmp(&b.outlook.past.domain.name));
-    // A simulated host's log is of this machine only by its place.
-    let host = match (&view.memory, source) {
-        (Memory::Real(_), Source::Log(_)) => Some(rustix::system::uname().nodename().to_owned()),
-        _ => None,
-    };
+    let own = own(args, view);
     Ok(Report {
-        host: host.map(|name| name.to_string_lossy().into_owned()),
+        host: own.map(|_| rustix::system::uname().nodename().to_string_lossy().into_owned()),
         source: source.name(),
         at: view.at,
         since: Timestamp::from_second(since).unwrap_or(Timestamp::MIN),
         zone: view.zone.clone(),
         domains,
         unseen,
-        migrations: migrations(args, view, source)?,
+        migrations: own
+            .map(|config| migrations(args, view, config))
+            .transpose()?
+            .unwrap_or_default(),
     })
+}
+
+/// This host's configuration, if its own log is drawn: another file may be another host's.
+fn own<'a>(args: &Args, view: &'a View) -> Option<&'a Config> {
+    match &view.memory {
+        Memory::Real(config) if args.log.store.is_none() && args.log.prometheus.is_none() => {
+            Some(config)
+        }
+        _ => None,
+    }
+}
+
+fn nothing(args: &Args, source: &Source, past: Duration) -> Error {
+    let of = match args.domains.as_slice() {
+        [] => String::new(),
+        named => format!(" of {}", named.join(", ")),
+    };
+    let past = show_duration(past);
+    Error::new(Kind::Usage, format!("{} has nothing{of} in the last {past}", source.name()))
+        .hint("--past looks further back, --at from another time; is `xenmig record` running?")
 }
 
 fn portrait(outlook: Outlook) -> Portrait {
@@ -123,7 +143,7 @@ fn portrait(outlook: Outlook) -> Portrait {
     let limit = outlook
         .wanted
         .downtime
-        .map(|downtime| Limit { downtime, deadline: outlook.wanted.total.unwrap_or(DEADLINE) });
+        .map(|downtime| Limit { downtime, total: outlook.wanted.total.unwrap_or(TOTAL) });
     let bandwidths = bandwidths(outlook.link.bandwidth);
     Portrait {
         week,
@@ -144,11 +164,8 @@ fn bandwidths(own: BytesPerSecond) -> Vec<BytesPerSecond> {
     all
 }
 
-/// The migrations from this host that are remembered; none where the past is from elsewhere.
-fn migrations(args: &Args, view: &View, source: &Source) -> Result<Vec<OutcomeRecord>> {
-    let (Memory::Real(config), Source::Log(_)) = (&view.memory, source) else {
-        return Ok(Vec::new());
-    };
+/// The migrations from this host that are remembered, up to the time of the report.
+fn migrations(args: &Args, view: &View, config: &Config) -> Result<Vec<OutcomeRecord>> {
     let outcomes = OutcomeStore::new(config.state_dir());
     let read = outcomes.read()?;
     for skipped in &read.skipped {
@@ -166,18 +183,23 @@ fn migrations(args: &Args, view: &View, source: &Source) -> Result<Vec<OutcomeRe
 
 /// Writes the whole file or, when that fails, leaves what was there.
 fn replace(path: &Path, page: &str) -> Result<()> {
-    let write = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-        file.write_all(page.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)
-    };
-    write().map(drop).map_err(|cause| {
+    // A link keeps leading to its file; a device or a pipe is written to, not replaced.
+    let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let special = fs::metadata(&file).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    let written = if special { fs::write(&file, page) } else { replace_file(&file, page) };
+    written.map_err(|cause| {
         Error::file(path, "write", cause).hint("--output names another file, - is stdout")
     })
+}
+
+fn replace_file(path: &Path, page: &str) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(page.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn wrote(path: &Path, report: &Report) -> String {

@@ -27,19 +27,13 @@ pub struct Scene {
 impl Scene {
     /// A fresh host with the program; `None`, and a line that says so, where there is no lab.
     pub fn new() -> Option<Self> {
-        if let Some(why) = xenlab::unavailable() {
-            eprintln!("skipped: {why}");
-            return None;
-        }
+        lab()?;
         Some(Self::boot(HostBuilder::new(version())))
     }
 
     /// Two hosts that reach each other, both with the program; `None` as [`Scene::new`].
     pub fn two() -> Option<[Self; 2]> {
-        if let Some(why) = xenlab::unavailable() {
-            eprintln!("skipped: {why}");
-            return None;
-        }
+        lab()?;
         let lan = match Lan::new() {
             Err(why @ Error::NoNetwork(_)) => {
                 eprintln!("skipped: {why}");
@@ -132,6 +126,15 @@ impl Scene {
         assert_eq!(ran.json()["ended"], "complete", "{}", ran.all());
         self.no_notes();
     }
+}
+
+/// `None`, and a line that says so, where there is no lab.
+fn lab() -> Option<()> {
+    let why = xenlab::unavailable();
+    if let Some(why) = &why {
+        eprintln!("skipped: {why}");
+    }
+    why.is_none().then_some(())
 }
 
 /// The file in which a sampler of domain `domid` notes that its log is on.

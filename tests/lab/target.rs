@@ -121,7 +121,7 @@ fn another_host_is_asked_over_the_network() {
     let against = ["target-name-taken", "target-memory", "target-xen-older", "target-cpu-features"];
     assert!(!against.iter().any(|code| fired.contains(code)), "{}", ran.all());
 
-    // The source itself has the guest already, and a third one does not answer.
+    // The first one does not answer.
     let hosts = format!("10.77.0.250,{address}");
     let ran = together(&["place", "g1", "--hosts", &hosts, "--timeout", "10s"]);
     let document = ran.json();

@@ -80,8 +80,8 @@ const KINDS: [Kind; 8] = [
         name: "shifting: up to 1½ hours a week",
         pattern: true,
         level: |day, hour, seed| {
-            let hours = 0.5 + uniform(seed, 4);
-            let way = if uniform(seed, 5) < 0.5 { -1.0 } else { 1.0 };
+            let hours = 0.5 + uniform(seed, 6);
+            let way = if uniform(seed, 7) < 0.5 { -1.0 } else { 1.0 };
             swing(hour, night(seed) + way * hours * day / 7.0)
         },
     },

@@ -126,13 +126,13 @@ pub fn by_bandwidth(portrait: &Portrait) -> Result<String> {
             });
         let thin = BLACK.stroke_width(1);
         let here = rate(portrait.outlook.link.bandwidth);
-        if (slow..=fast).contains(&here) {
-            let line = DashedLineSeries::new([(here, least), (here, most)], 2, 4, thin);
-            chart.draw_series(line).map_err(failed)?;
-            let at = (here * 1.06, least * (most / least).powf(0.06));
-            let words = format!("this link: {}", bits(here));
-            chart.draw_series([Text::new(words, at, (FONT, LABEL).into_font())]).map_err(failed)?;
-        }
+        let line = DashedLineSeries::new([(here, least), (here, most)], 2, 4, thin);
+        chart.draw_series(line).map_err(failed)?;
+        // To the side on which there is room for it.
+        let side = if here * here < slow * fast { 1.06 } else { 0.3 };
+        let at = (here * side, least * (most / least).powf(0.06));
+        let words = format!("this link: {}", bits(here));
+        chart.draw_series([Text::new(words, at, (FONT, LABEL).into_font())]).map_err(failed)?;
         if let Some(limit) = limit.filter(|limit| !limit.is_zero()) {
             let s = limit.as_secs_f64();
             let line = DashedLineSeries::new([(slow, s), (fast, s)], 2, 4, thin);
@@ -222,11 +222,15 @@ where
         .map_err(failed)
 }
 
-/// The least and the most of positive values, with some room around.
+/// Whole decades around positive values, so that an axis has numbers.
 fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let sound = values.filter(|value| value.is_finite() && *value > 0.0);
     let (least, most) = sound.fold((f64::MAX, 0.0f64), |(a, b), x| (a.min(x), b.max(x)));
-    if most > 0.0 { (least / 1.5, most * 1.5) } else { (0.01, 1.0) }
+    if most <= 0.0 {
+        return (0.01, 1.0);
+    }
+    let low = least.log10().floor();
+    (10f64.powf(low), 10f64.powf(most.log10().ceil().max(low + 1.0)))
 }
 
 /// `100 M`, `2.5 G`
@@ -243,6 +247,13 @@ mod tests {
     #[test]
     fn bandwidths_are_short() {
         assert_eq!([1e8, 2.5e9, 1e10, 1e9].map(bits), ["100 M", "2.5 G", "10 G", "1 G"]);
+    }
+
+    #[test]
+    fn axes_have_numbers() {
+        assert_eq!(bounds([0.2, 0.6].into_iter()), (0.1, 1.0));
+        assert_eq!(bounds([1.0].into_iter()), (1.0, 10.0));
+        assert_eq!(bounds([0.0, f64::NAN].into_iter()), (0.01, 1.0));
     }
 
     #[test]

@@ -77,9 +77,9 @@ pub fn table(portrait: &Portrait) -> Markup {
             "; darker is longer. "
             @if portrait.week.seen().any(over) {
                 span.over { "Bold and underlined" }
-                ": more than one of ten would have broken the budget. "
+                ": more than one of ten would have been down for longer than the budget. "
             } @else if limit.is_some() {
-                "In every hour nine of ten would have kept the budget. "
+                "In every hour nine of ten would have kept the budget's downtime. "
             }
             "Empty: nothing was seen."
         }

@@ -64,23 +64,19 @@ fn zone(report: &Report) -> String {
 fn overview(report: &Report) -> Markup {
     html! {
         h2 { "Domains" }
-        @if report.domains.is_empty() {
-            p { "Nothing was seen of any domain in this time." }
-        } @else {
-            div.scroll {
-                table {
-                    thead {
-                        tr {
-                            th.left { "Domain" }
-                            th { "Memory" }
-                            th { "vCPUs" }
-                            th { "Dirty rate, pages/s" br; "median (p90)" }
-                            th { "Downtime" br; "median (p90)" }
-                            th.left { "Cheapest next" }
-                        }
+        div.scroll {
+            table {
+                thead {
+                    tr {
+                        th.left { "Domain" }
+                        th { "Memory" }
+                        th { "vCPUs" }
+                        th { "Dirty rate, pages/s" br; "median (p90)" }
+                        th { "Downtime" br; "median (p90)" }
+                        th.left { "Cheapest next" }
                     }
-                    tbody { @for domain in &report.domains { (overview_row(domain)) } }
                 }
+                tbody { @for domain in &report.domains { (overview_row(domain)) } }
             }
         }
         @if !report.unseen.is_empty() {

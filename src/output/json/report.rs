@@ -16,7 +16,7 @@ pub struct ReportDocument<'a> {
     at: String,
     since: String,
     domains: Vec<PortraitPart<'a>>,
-    /// Names or UUIDs of which nothing was seen since then.
+    /// Names of those of which nothing was seen since then.
     unseen: &'a [String],
     /// Oldest first, as they were remembered.
     migrations: &'a [OutcomeRecord],

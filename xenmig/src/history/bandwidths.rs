@@ -18,8 +18,8 @@ pub struct AtBandwidth {
     pub downtime_s: Option<f64>,
     /// Nine of ten would have taken at most this.
     pub downtime_p90_s: Option<f64>,
-    /// Share of the looks in which a migration that sends on until the rest fits the budget would
-    /// have come to an end; `None` without a budget.
+    /// Share of the looks in which a migration that sends on until the rest fits would have kept the
+    /// limits; `None` without limits.
     pub fits: Option<f64>,
 }
 
@@ -28,8 +28,8 @@ pub struct AtBandwidth {
 pub struct Limit {
     /// Longest downtime.
     pub downtime: Duration,
-    /// How long copying may go on.
-    pub deadline: Duration,
+    /// Longest total time.
+    pub total: Duration,
 }
 
 /// What migrations would have cost at the times of `looks`, over a link like `link` with each of
@@ -57,7 +57,7 @@ pub fn by_bandwidth(
 }
 
 fn fits(looks: &[Look], link: &Link, limit: Limit) -> Option<f64> {
-    let fitting = looks.iter().filter(|look| look.fits(link, limit.downtime, limit.deadline));
+    let fitting = looks.iter().filter(|look| look.fits(link, limit.downtime, limit.total));
     let all: f64 = looks.iter().map(|look| look.weight).sum();
     (all > 0.0).then(|| fitting.map(|look| look.weight).sum::<f64>() / all)
 }
@@ -91,7 +91,7 @@ mod tests {
         let rates = [1e7, 1e8, 1e9].map(|rate| BytesPerSecond::new(rate).unwrap());
         let link = Link { bandwidth: rates[0], format: Format::XEN, costs: Costs::default() };
         let limit =
-            Limit { downtime: Duration::from_millis(300), deadline: Duration::from_secs(3600) };
+            Limit { downtime: Duration::from_millis(300), total: Duration::from_secs(3600) };
         let all = by_bandwidth(&looks, &link, &rates, Some(limit));
         assert!(all.windows(2).all(|pair| pair[0].downtime_s > pair[1].downtime_s), "{all:?}");
         assert!(all.iter().all(|at| at.downtime_p90_s >= at.downtime_s));

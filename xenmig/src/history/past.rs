@@ -7,6 +7,12 @@ use super::profile::Seen;
 use crate::dirty::Curve;
 use crate::model::{Guest, Link, Stock, save_live, sender_share, within_budget};
 
+/// Multiples of this fall evenly between whole numbers, and in step with no rhythm: where calm and
+/// busy samples alternate, as in thinned hours, every second one would be of one kind.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+/// No clock tells less, and what is learnt from costs takes their logarithm.
+const LEAST_S: f64 = 1e-6;
+
 /// What was seen of a domain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
@@ -41,14 +47,16 @@ impl Past {
         self.looks().filter_map(|look| look.stock(link)).collect()
     }
 
-    /// The same domain, of what was seen since `unix_s` at most `most` observations, evenly from the
+    /// The same domain, of what was seen since `unix_s` about `most` observations, evenly from the
     /// last one back.
     #[must_use]
     pub fn lately(&self, unix_s: i64, most: usize) -> Self {
         let first = self.observations.partition_point(|seen| seen.at_unix_s < unix_s);
         let all = &self.observations[first..];
-        let step = all.len().div_ceil(most.max(1)).max(1);
-        let mut observations: Vec<_> = all.iter().rev().step_by(step).cloned().collect();
+        let share = most as f64 / all.len().max(1) as f64;
+        let taken = |nth: usize| (nth as f64 * GOLDEN).fract() < share;
+        let latest = all.iter().rev().enumerate().filter(|(nth, _)| taken(*nth));
+        let mut observations: Vec<_> = latest.map(|(_, seen)| seen.clone()).collect();
         observations.reverse();
         Self { domain: self.domain.clone(), observations }
     }
@@ -75,18 +83,19 @@ impl Look {
         let outcome = save_live(&self.guest, &link, &self.curve, &mut Stock, Duration::MAX);
         outcome.moved().then_some(Seen {
             at_unix_s: self.at_unix_s,
-            downtime_s: outcome.downtime_s,
+            downtime_s: outcome.downtime_s.max(LEAST_S),
             total_s: outcome.total_s,
             weight: self.weight,
         })
     }
 
-    /// Whether a migration over `link` that sends on until the rest fits `downtime` would have come
-    /// to its end within `deadline`.
+    /// Whether a migration over `link` that sends on until the rest fits `downtime` would have taken
+    /// at most `total`.
     #[must_use]
-    pub fn fits(&self, link: &Link, downtime: Duration, deadline: Duration) -> bool {
+    pub fn fits(&self, link: &Link, downtime: Duration, total: Duration) -> bool {
         let link = self.beside(link);
-        within_budget(&self.guest, &link, &self.curve, Some(downtime), deadline).moved()
+        let outcome = within_budget(&self.guest, &link, &self.curve, Some(downtime), total);
+        outcome.moved() && outcome.total_s <= total.as_secs_f64()
     }
 
     /// `link`, with what was left of the host's CPUs.
@@ -114,7 +123,9 @@ mod tests {
         let domain = Logged { uuid, name, vcpus: 1, memory, p2m_size: memory };
         let past = Past { domain, observations: (0..20).map(observation).collect() };
         let times = |past: Past| past.observations.iter().map(|o| o.at_unix_s).collect::<Vec<_>>();
-        assert_eq!(times(past.lately(10, 4)), [10, 13, 16, 19]);
+        assert_eq!(times(past.lately(10, 4)), [12, 14, 17, 19]);
+        let even = times(past.lately(0, 10)).iter().filter(|at| **at % 2 == 0).count();
+        assert!((4..=6).contains(&even), "{even} of 10");
         assert_eq!(times(past.lately(18, 100)), [18, 19]);
         assert!(times(past.lately(50, 4)).is_empty());
     }

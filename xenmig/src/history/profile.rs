@@ -68,8 +68,8 @@ pub const LEAST_DAYS: usize = 3;
 const LEAST_OWN: usize = 2;
 /// Newest days that models are tried on.
 const TRIED: usize = 21;
-/// Every how many steps they are.
-const TRIED_STEPS: i64 = 3;
+/// Every how many of the steps in which something was seen they are.
+const TRIED_STEPS: usize = 3;
 /// Days after which what was seen counts half; all that is known of loads that shift is recent.
 const HALF_LIVES: [f64; 3] = [4.0, 14.0, 60.0];
 /// Hours a week by which a time of day may move.
@@ -335,11 +335,14 @@ impl Profile {
                 let off = |foretold: f64| (seen.downtime_s / foretold).ln();
                 pinball(off(foretold.downtime_s), 0.5) + pinball(off(foretold.downtime_p90_s), 0.9)
             };
-            let happened = self.steps[step as usize].iter().filter(|(then, _)| then.day == day);
-            happened.map(|(_, seen)| seen.weight * one(seen)).sum::<f64>()
+            self.seen(i64::MAX, day, step).map(|seen| seen.weight * one(seen)).sum::<f64>()
         };
+        let known = |step: &i64| self.seen(i64::MAX, day, *step).next().is_some();
+        let known: Vec<_> = (0..STEPS).filter(known).collect();
         // Each day others: a model that is good at one end of a quiet hour only is none.
-        (day.rem_euclid(TRIED_STEPS)..STEPS).step_by(TRIED_STEPS as usize).map(step).sum()
+        let first = day.rem_euclid(TRIED_STEPS as i64) as usize;
+        let tried = known.iter().skip(first.min(known.len().saturating_sub(1)));
+        tried.step_by(TRIED_STEPS).map(|at| step(*at)).sum()
     }
 }
 

@@ -143,7 +143,8 @@ impl Prometheus {
                 guest_cpus: guest.get(&here).copied().unwrap_or_default(),
                 host_cpus: busy.zip(cpus).map(|(busy, cpus)| (busy * f64::from(cpus), cpus)),
             };
-            observations.insert(at_unix_s, observation);
+            // The first time it is there is nearest to it.
+            observations.entry(at_unix_s).or_insert(observation);
         }
         Ok(Some(Past { domain: logged, observations: observations.into_values().collect() }))
     }

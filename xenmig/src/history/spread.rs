@@ -19,8 +19,8 @@ pub struct Spread {
     pub p90_pages: f64,
 }
 
-/// The spread at each time that the longest of `observations` looked at; of the others, those count
-/// that looked as long. Empty when there are none.
+/// The spread at each time that the longest of `observations` looked at, as far as half of them
+/// looked as long. Empty when there are none.
 #[must_use]
 pub fn spread(observations: &[Observation]) -> Vec<Spread> {
     let curves: Vec<_> = observations.iter().filter_map(plain).collect();
@@ -43,6 +43,12 @@ fn at(s: f64, curves: &[(Curve, f64)]) -> Option<Spread> {
     let long_enough = |curve: &Curve| curve.sampled().as_secs_f64() >= 0.95 * s;
     let seen = curves.iter().filter(|(curve, _)| long_enough(curve));
     let mut pages: Vec<_> = seen.map(|(curve, weight)| (curve.pages_at(s), *weight)).collect();
+    let all: f64 = curves.iter().map(|(_, weight)| weight).sum();
+    let looked: f64 = pages.iter().map(|(_, weight)| weight).sum();
+    // The few that looked longer for once say nothing of the rest.
+    if 2.0 * looked < all {
+        return None;
+    }
     sort(&mut pages);
     Some(Spread {
         s,
@@ -77,10 +83,12 @@ mod tests {
 
     #[test]
     fn what_was_cut_short_says_nothing_of_later_times() {
-        let all = [observation(&[(500, 10), (1000, 20)]), observation(&[(500, 90)])];
-        let spread = spread(&all);
-        assert_eq!(spread[1].p90_pages, 90.0);
-        assert_eq!(spread[2].p90_pages, 20.0);
-        assert!(super::spread(&[]).is_empty());
+        let short = || observation(&[(500, 90)]);
+        let all = [observation(&[(500, 10), (1000, 20)]), short()];
+        let both = spread(&all);
+        assert_eq!((both[1].p90_pages, both[2].p90_pages), (90.0, 20.0));
+        let all = [observation(&[(500, 10), (1000, 20)]), short(), short()];
+        assert_eq!(spread(&all).last().map(|at| at.s), Some(0.5));
+        assert!(spread(&[]).is_empty());
     }
 }
