@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -41,7 +42,11 @@ impl Scene {
             }
             lan => lan.unwrap(),
         };
-        Some([(); 2].map(|()| Self::boot(HostBuilder::new(version()).lan(&lan))))
+        let builder = HostBuilder::new(version()).lan(&lan);
+        Some(thread::scope(|scope| {
+            let other = scope.spawn(|| Self::boot(builder.clone()));
+            [Self::boot(builder.clone()), other.join().unwrap()]
+        }))
     }
 
     fn boot(builder: HostBuilder) -> Self {

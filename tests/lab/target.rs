@@ -97,7 +97,7 @@ fn another_host_is_asked_over_the_network() {
     source.guest("g1", "hot:2000,1000");
     target.host.push_bytes(ASKED.as_bytes(), "/root/asked", 0o755).unwrap();
     source.host.push_bytes(ASK.as_bytes(), "/root/ask", 0o755).unwrap();
-    let listen = r#"setsid socat TCP-LISTEN:8003,reuseaddr,fork EXEC:/root/asked \
+    let listen = r#"setsid socat -t 60 TCP-LISTEN:8003,reuseaddr,fork EXEC:/root/asked \
             </dev/null >/var/log/asked.log 2>&1 &
         until ss -Htln "sport = :8003" | grep -q .; do sleep 0.05; done"#;
     target.host.shell(listen, &[]).unwrap();
@@ -123,7 +123,7 @@ fn another_host_is_asked_over_the_network() {
 
     // The first one does not answer.
     let hosts = format!("10.77.0.250,{address}");
-    let ran = together(&["place", "g1", "--hosts", &hosts, "--timeout", "10s"]);
+    let ran = together(&["place", "g1", "--hosts", &hosts, "--timeout", "2s"]);
     let document = ran.json();
     assert_eq!(document["best"], address, "{}", ran.all());
     assert!(document["hosts"][1]["error"].is_string(), "{}", ran.all());
