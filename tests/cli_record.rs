@@ -7,7 +7,7 @@ mod service;
 
 use std::time::{Duration, Instant};
 
-use common::Place;
+use common::{Place, Ran};
 use service::Service;
 use xenmig::history::{HistoryStore, Observation};
 
@@ -52,7 +52,7 @@ fn observations(place: &Place, store: &str, name: &str) -> Vec<Observation> {
     store.observations(domain.uuid, (i64::MIN, i64::MAX)).unwrap()
 }
 
-fn record(place: &Place, length: &str) -> common::Ran {
+fn record(place: &Place, length: &str) -> Ran {
     let more = ["log.sqlite", "--listen", "none", "--for", length];
     place.run(&[&RECORD[..], &more].concat())
 }
@@ -131,6 +131,9 @@ fn wrong_words_are_refused_before_anything_is_made() {
         place.run(&words).refused(64, &[says]);
         assert!(!place.path("log.sqlite").exists());
     }
+    place
+        .run(&[&RECORD[..], &["log.sqlite", "--json"]].concat())
+        .refused(64, &["--json", "report"]);
     let words = [&RECORD[..], &["log.sqlite", "--listen", "nowhere:x"]].concat();
     place.run(&words).refused(64, &["cannot serve metrics at nowhere:x", "--listen takes"]);
 }
@@ -141,6 +144,42 @@ fn a_log_that_cannot_be_one_is_told_of() {
     record(&place, "1h").refused(65, &["log.sqlite", "move the file away"]);
     let words = [&RECORD[..], &["/proc/nowhere/log.sqlite"]].concat();
     assert!([65, 77].contains(&place.run(&words).status));
+}
+
+/// On a disk of its own, which is filled and emptied again under the running service.
+#[test]
+fn a_full_disk_costs_no_sample() {
+    const SCRIPT: &str = r#"
+        mount -t tmpfs -o size=1m tmpfs disk || exit 99
+        said() { for i in $(seq 300); do grep -q "$1" said && return; sleep 0.1; done; exit 98; }
+        "$@" 2>said &
+        said 'web: '
+        cat /dev/zero >disk/filler 2>/dev/null
+        said 'wait in memory'
+        sleep 1
+        rm disk/filler
+        said 'can be written to again'
+        kill -TERM $!
+        wait $!
+        status=$?
+        cp disk/log.sqlite* .
+        exit $status"#;
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can mount a disk");
+    }
+    let place = Place::new().file("scene.toml", format!("real_time = true\n{SCENE}"));
+    std::fs::create_dir(place.path("disk")).unwrap();
+    let words = ["disk/log.sqlite", "--listen", "none", "-v", "--interval", "100ms"];
+    let service = place.command(&[&RECORD[..], &words, &["--window", "20ms"]].concat());
+    let mut command = std::process::Command::new("unshare");
+    command.current_dir(place.path(".")).args(["-m", "bash", "-c", SCRIPT, "bash"]);
+    let ran = Ran::of(command.arg(service.get_program()).args(service.get_args()));
+    assert_eq!(ran.status, 0, "{}", ran.all());
+    let said = std::fs::read_to_string(place.path("said")).unwrap();
+    assert!(said.contains("make room on the disk"), "{said}");
+    let seen = observations(&place, "log.sqlite", "web").len();
+    assert!(seen > 5, "{said}");
+    assert_eq!(said.matches("web: ").count(), seen, "{said}");
 }
 
 #[test]

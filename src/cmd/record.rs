@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sd_notify::NotifyState;
-use xenmig::Result;
 use xenmig::check::{Options, Policy};
 use xenmig::dirty::{Curve, Sample};
 use xenmig::history::store::FILE;
@@ -13,6 +12,7 @@ use xenmig::host::Domain;
 use xenmig::record::board::Cost;
 use xenmig::record::serve::Metrics;
 use xenmig::record::{Event, Predict, Recorder, Settings};
+use xenmig::{Error, Kind, Result};
 
 use super::quantity;
 use crate::cli::{Global, Record};
@@ -21,6 +21,10 @@ use crate::session::Session;
 pub fn run(args: &Record, global: &Global) -> Result<ExitCode> {
     let length = args.length.as_deref().map(|time| quantity::time("--for", time)).transpose()?;
     with_options(Settings::default(), args)?;
+    if global.json {
+        return Err(Error::new(Kind::Usage, "record has no answer that --json could print")
+            .hint("its metrics are for programs, and so is `xenmig report --json`"));
+    }
     let session = Session::open(global)?;
     let settings = with_options(session.config.record(), args)?;
     let store = HistoryStore::open(&file(args, &session))?;
