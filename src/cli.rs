@@ -548,13 +548,19 @@ pub struct Window {
     #[arg(long, value_name = "TIME", default_value = "7d")]
     pub horizon: String,
 
-    /// Look from this time on, as 2026-01-20T18:00 [default: now]
-    #[arg(long, value_name = "WHEN")]
-    pub at: Option<String>,
-
     /// Windows to name
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub count: u32,
+
+    #[command(flatten)]
+    pub viewpoint: Viewpoint,
+}
+
+#[derive(Debug, Args)]
+pub struct Viewpoint {
+    /// What counts as now, as 2026-01-20T18:00 [default: now]
+    #[arg(long, value_name = "WHEN")]
+    pub at: Option<String>,
 
     /// Bandwidth of the migration, as 10Gbit/s or 1GiB/s
     #[arg(long, value_name = "RATE")]
@@ -606,19 +612,8 @@ pub struct Report {
     #[arg(long, value_name = "TIME", default_value = "28d")]
     pub past: String,
 
-    /// Report as of this time, as 2026-01-20T18:00 [default: now]
-    #[arg(long, value_name = "WHEN")]
-    pub at: Option<String>,
-
-    /// Bandwidth of migrations, as 10Gbit/s or 1GiB/s
-    #[arg(long, value_name = "RATE")]
-    pub bandwidth: Option<String>,
-
     #[command(flatten)]
-    pub budget: TimeBudget,
-
-    #[command(flatten)]
-    pub log: Log,
+    pub viewpoint: Viewpoint,
 }
 
 /// Clean up what a killed run left behind

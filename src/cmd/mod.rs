@@ -15,6 +15,7 @@ mod report;
 mod sample;
 pub mod sampling;
 mod top;
+mod viewing;
 mod window;
 
 use std::process::ExitCode;

@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use xenmig::config::{Config, Settings};
+use xenmig::config::Config;
 use xenmig::history::bandwidths::Limit;
 use xenmig::history::{OutcomeRecord, OutcomeStore, Week, by_bandwidth, spread};
 use xenmig::units::{BytesPerSecond, show_duration};
 use xenmig::{Error, Kind, Result};
 
-use super::{quantity, sampling};
+use super::quantity;
+use super::viewing::Viewing;
 use crate::cli::{Global, Report as Args};
 use crate::outlook::{Outlook, Source, View};
 use crate::output::report::{Portrait, Report};
@@ -39,15 +40,9 @@ const STEPS: i32 = 8;
 const TOTAL: Duration = Duration::from_secs(3600);
 
 pub fn run(args: &Args, global: &Global) -> Result<ExitCode> {
-    sampling::with_time_budget(Settings::default(), &args.budget)?;
-    let at = quantity::moment("--at", args.at.as_deref())?;
     let past = quantity::time("--past", &args.past)?;
-    let bandwidth = args.bandwidth.as_deref();
-    let bandwidth = bandwidth.map(|b| quantity::bandwidth("--bandwidth", b)).transpose()?;
-    let view = View { bandwidth, ..View::new(Memory::open(global)?, at) };
-    let source = Source::open(&args.log, view.memory.config())?;
-
-    let report = gather(args, past, &view, &source, global)?;
+    let viewing = Viewing::open(&args.viewpoint, global)?;
+    let report = gather(args, past, &viewing, global)?;
     if global.json {
         output::print(&output::json::text(&output::json::report(&report))?)?;
     } else {
@@ -62,13 +57,8 @@ pub fn run(args: &Args, global: &Global) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn gather(
-    args: &Args,
-    past: Duration,
-    view: &View,
-    source: &Source,
-    global: &Global,
-) -> Result<Report> {
+fn gather(args: &Args, past: Duration, viewing: &Viewing, global: &Global) -> Result<Report> {
+    let Viewing { view, source, .. } = viewing;
     let now = view.at.as_second();
     let since = now.saturating_sub(past.as_secs().min(1 << 40) as i64);
     let (since, now) = source.reach((since, now));
@@ -80,7 +70,7 @@ fn gather(
     let (mut domains, mut unseen, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (nth, name) in all.iter().enumerate() {
         bar.set(nth as f64 / all.len() as f64);
-        let past = source.past(name, (since, now))?.ok_or_else(|| source.unknown(name))?;
+        let past = viewing.past(name, (since, now))?;
         // It may have been named twice, by name and by UUID.
         if !known.insert(past.domain.uuid) {
             continue;
@@ -90,9 +80,7 @@ fn gather(
             unseen.push(past.domain.name);
             continue;
         }
-        let settings = view.memory.settings(&past.domain.name);
-        let settings = sampling::with_time_budget(settings, &args.budget)?;
-        domains.push(portrait(Outlook::new(past, source, view, &settings)?));
+        domains.push(portrait(viewing.outlook(past)?));
     }
     drop(bar);
     if domains.is_empty() {
@@ -118,7 +106,9 @@ fn gather(
 /// This host's configuration, if its own log is drawn: another file may be another host's.
 fn own<'a>(args: &Args, view: &'a View) -> Option<&'a Config> {
     match &view.memory {
-        Memory::Real(config) if args.log.store.is_none() && args.log.prometheus.is_none() => {
+        Memory::Real(config)
+            if args.viewpoint.log.store.is_none() && args.viewpoint.log.prometheus.is_none() =>
+        {
             Some(config)
         }
         _ => None,

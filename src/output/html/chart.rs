@@ -2,6 +2,7 @@
 //! colour alone.
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 use xenmig::history::{AtBandwidth, OutcomeRecord, Spread};
 use xenmig::units::{BytesPerSecond, show_duration};
@@ -35,30 +36,24 @@ fn picture(draw: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<String> {
     Ok(text)
 }
 
+fn builder<'a, 'b>(root: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut builder = ChartBuilder::on(root);
+    builder.margin(10).margin_right(26).x_label_area_size(40).y_label_area_size(64);
+    builder
+}
+
 /// The dirty curve: the median, and where eight of ten lie.
 pub fn dirtied(spread: &[Spread]) -> Result<String> {
     let end = spread.last().map_or(1.0, |last| last.s).max(1e-3);
     let most = spread.iter().map(|at| at.p90_pages).fold(1.0, f64::max);
     picture(|root| {
-        let mut chart = ChartBuilder::on(root)
-            .margin(10)
-            .margin_right(26)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..end, 0.0..most * 1.25)
-            .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_desc("time since clean, s")
-            .y_desc("distinct pages")
-            .x_labels(6)
-            .y_labels(6)
-            .x_label_formatter(&|s| format!("{s:.1}"))
-            .y_label_formatter(&|pages| count(*pages))
-            .label_style((FONT, LABEL))
-            .draw()
-            .map_err(failed)?;
+        let mut chart =
+            builder(root).build_cartesian_2d(0.0..end, 0.0..most * 1.25).map_err(failed)?;
+        axes(
+            &mut chart,
+            ("time since clean, s", &|s| format!("{s:.1}")),
+            ("distinct pages", &|pages| count(*pages)),
+        )?;
         let least = spread.iter().rev().map(|at| (at.s, at.p10_pages));
         let band: Vec<_> = spread.iter().map(|at| (at.s, at.p90_pages)).chain(least).collect();
         let shade = BLUE.mix(0.2).filled();
@@ -93,23 +88,10 @@ pub fn by_bandwidth(portrait: &Portrait) -> Result<String> {
     let bandwidths = all.iter().map(|at| rate(at.bandwidth_bytes_per_s));
     let (slow, fast) = bandwidths.fold((f64::MAX, 0.0f64), |(a, b), x| (a.min(x), b.max(x)));
     picture(|root| {
-        let mut chart = ChartBuilder::on(root)
-            .margin(10)
-            .margin_right(26)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
+        let mut chart = builder(root)
             .build_cartesian_2d((slow..fast).log_scale(), (least..most).log_scale())
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_desc("bandwidth, bit/s")
-            .y_desc("downtime")
-            .x_label_formatter(&|x| bits(*x))
-            .y_label_formatter(&|s| seconds(*s))
-            .label_style((FONT, LABEL))
-            .draw()
-            .map_err(failed)?;
+        axes(&mut chart, ("bandwidth, bit/s", &|x| bits(*x)), ("downtime", &|s| seconds(*s)))?;
         let solid = BLUE.stroke_width(2);
         chart
             .draw_series(LineSeries::new(median, solid))
@@ -158,23 +140,10 @@ pub fn outcomes(all: &[OutcomeRecord]) -> Result<String> {
         points.iter().filter(move |(_, k)| *k == kept).map(|(at, _)| *at).collect::<Vec<_>>()
     };
     picture(|root| {
-        let mut chart = ChartBuilder::on(root)
-            .margin(10)
-            .margin_right(26)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
+        let mut chart = builder(root)
             .build_cartesian_2d((least..most).log_scale(), (least..most).log_scale())
             .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_desc("predicted")
-            .y_desc("measured")
-            .x_label_formatter(&|s| seconds(*s))
-            .y_label_formatter(&|s| seconds(*s))
-            .label_style((FONT, LABEL))
-            .draw()
-            .map_err(failed)?;
+        axes(&mut chart, ("predicted", &|s| seconds(*s)), ("measured", &|s| seconds(*s)))?;
         let thin = BLACK.mix(0.6).stroke_width(1);
         chart
             .draw_series(LineSeries::new([(least, least), (most, most)], thin))
@@ -201,6 +170,33 @@ pub fn outcomes(all: &[OutcomeRecord]) -> Result<String> {
             .legend(move |(x, y)| TriangleMarker::new((x + 10, y), 5, open));
         legend(&mut chart, SeriesLabelPosition::UpperLeft)
     })
+}
+
+/// What an axis is called, and how its numbers are written.
+type Axis<'a> = (&'a str, &'a dyn Fn(&f64) -> String);
+
+fn axes<'a, D, X, Y>(
+    chart: &mut ChartContext<'a, D, Cartesian2d<X, Y>>,
+    x: Axis<'_>,
+    y: Axis<'_>,
+) -> Result<()>
+where
+    D: DrawingBackend + 'a,
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc(x.0)
+        .y_desc(y.0)
+        .x_labels(6)
+        .y_labels(6)
+        .x_label_formatter(&x.1)
+        .y_label_formatter(&y.1)
+        .label_style((FONT, LABEL))
+        .draw()
+        .map_err(failed)
 }
 
 fn legend<'a, D, X, Y>(
