@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
+#[path = "common/recorded.rs"]
+mod recorded;
 
 use common::{Place, Ran};
 use insta::assert_snapshot;
+use recorded::recorded;
 
 /// Quiet at midnight; and one that is always the same.
 const SCENE: &str = r#"
@@ -29,11 +32,8 @@ pages = 9000
 
 /// A log of some days.
 fn log(length: &str) -> Place {
-    let place = Place::new().file("scene.toml", SCENE);
-    let words = ["--host", "sim:scene.toml", "record", "--listen", "none", "--store", "log.sqlite"];
-    let ran = place.run(&[&words[..], &["--for", length, "--interval", "20min"]].concat());
-    assert_eq!(ran.status, 0, "{}", ran.all());
-    place
+    let log = recorded(SCENE, length, "20min");
+    Place::new().file("scene.toml", SCENE).file("log.sqlite", log)
 }
 
 fn window(place: &Place, words: &[&str]) -> Ran {

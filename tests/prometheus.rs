@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod common;
+#[path = "common/recorded.rs"]
+mod recorded;
 #[path = "common/server.rs"]
 mod server;
 #[path = "common/service.rs"]
@@ -11,6 +13,7 @@ mod service;
 use std::fmt::Write;
 
 use common::{Place, Ran};
+use recorded::recorded;
 use server::{Programs, Server};
 use service::Service;
 use xenmig::history::{HistoryStore, Logged, Observation};
@@ -112,10 +115,8 @@ fn window(place: &Place, words: &[&str]) -> Ran {
 #[test]
 fn a_window_is_the_same_by_prometheus_as_by_the_log() {
     let Some(programs) = Programs::find() else { return };
-    let place = Place::new().file("scene.toml", SCENE);
-    let words = ["--host", "sim:scene.toml", "record", "--listen", "none", "--store", "log.sqlite"];
-    let ran = place.run(&[&words[..], &["--for", "10d", "--interval", "20min"]].concat());
-    assert_eq!(ran.status, 0, "{}", ran.all());
+    let log = recorded(SCENE, "10d", "20min");
+    let place = Place::new().file("scene.toml", SCENE).file("log.sqlite", log);
     let server = backfilled(programs, &place);
     server.wait_for(&place, "count(up) or vector(1)", 1);
 
