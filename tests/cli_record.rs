@@ -174,6 +174,9 @@ fn a_full_disk_costs_no_sample() {
     let mut command = std::process::Command::new("unshare");
     command.current_dir(place.path(".")).args(["-m", "bash", "-c", SCRIPT, "bash"]);
     let ran = Ran::of(command.arg(service.get_program()).args(service.get_args()));
+    if ran.status == 99 || ran.stderr.starts_with("unshare: ") {
+        return eprintln!("skipped: no disk can be mounted here: {}", ran.all());
+    }
     assert_eq!(ran.status, 0, "{}", ran.all());
     let said = std::fs::read_to_string(place.path("said")).unwrap();
     assert!(said.contains("make room on the disk"), "{said}");

@@ -16,6 +16,9 @@ use super::stats::quantile;
 use crate::error::Context;
 use crate::{Error, GuestSpec, Host, HostBuilder, Result, Running, XenVersion};
 
+/// What no command takes, though the guest, and so the emulator, is busy all the time.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
 /// How often a check is taken to be repeated.
 const EVERY: Duration = Duration::from_secs(300);
 /// A guest that writes as fast as its CPU allows.
@@ -150,7 +153,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Boots the host, with `xenmig` on it.
     pub(super) fn start(version: XenVersion, xenmig: &Path) -> Result<Self> {
-        let host = HostBuilder::new(version).boot()?;
+        let host = HostBuilder::new(version).limit(PATIENCE).boot()?;
         // See `accuracy::run`.
         let unstopped = host.spawn(["sleep", "infinity"])?;
         host.push(xenmig, XENMIG)?;

@@ -47,7 +47,8 @@ pub fn run(
     let domains = if quick { YEAR_DOMAINS / 20 } else { YEAR_DOMAINS };
     let year_mib = year(domains)? * f64::from(YEAR_DOMAINS) / f64::from(domains);
     say(&format!("a year of {YEAR_DOMAINS} domains ({domains} were written): {year_mib:.0} MiB"));
-    let loss = guest_loss(version, xenmig, if quick { 1 } else { 4 })?;
+    let interval = Settings::default().interval;
+    let loss = guest_loss(version, xenmig, if quick { interval / 5 } else { interval })?;
     say(&format!("a guest loses {:.2} % at the default settings", loss * 100.0));
     Ok(json!({
         "bar": "record",
@@ -197,20 +198,22 @@ fn observation(at: i64, nth: u64, id: u64, moments: &[Duration]) -> Observation 
     }
 }
 
-/// The share of its page writes per second that a guest loses while the service runs for `intervals`
-/// intervals, against its rate in the same stretch of time before.
-fn guest_loss(version: XenVersion, xenmig: &Path, intervals: u32) -> Result<f64> {
+/// The share of its page writes per second that a guest loses by one sample in each of the default
+/// intervals: measured over one `interval`, which may be shorter, against its rate in as long a
+/// stretch of time before.
+fn guest_loss(version: XenVersion, xenmig: &Path, interval: Duration) -> Result<f64> {
     let writer = Writer::start(version, xenmig)?;
-    let span = Settings::default().interval * intervals;
-    let length = format!("{}s", span.as_secs());
-    let record = [XENMIG, "record", "-v", "--for", &length, "--store", "/tmp/h.sqlite"];
-    writer.loss(span, || {
+    let length = format!("{}s", interval.as_secs());
+    let service = [XENMIG, "record", "-v", "--store", "/tmp/h.sqlite"];
+    let record = [&service[..], &["--interval", &length, "--for", &length]].concat();
+    let mut samples = 0;
+    let loss = writer.loss(interval, || {
         let ran = writer.host.run(record)?;
+        samples = ran.stderr().lines().filter(|line| line.contains("pages/s")).count();
         // A service that never had the guest's log on would cost it nothing.
-        let sampled = ran.stderr().lines().filter(|line| line.contains("pages/s")).count();
-        if sampled < intervals as usize {
-            return Err(Error::Unexpected(format!("{sampled} samples: {}", ran.stderr())));
-        }
-        Ok(())
-    })
+        let none = || Error::Unexpected(format!("no sample: {}", ran.stderr()));
+        if samples > 0 { Ok(()) } else { Err(none()) }
+    })?;
+    let one_each = interval.div_duration_f64(Settings::default().interval) / samples as f64;
+    Ok(loss * one_each)
 }
