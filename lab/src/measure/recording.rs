@@ -122,15 +122,15 @@ fn month(xenmig: &Path, length: Duration) -> Result<Month> {
     }
     let cpu_s = seen.last().map_or(f64::NAN, |(cpu_s, _)| *cpu_s);
     let most = seen.iter().map(|(_, mib)| *mib).fold(0.0, f64::max);
-    // Means, as the size goes up and down; the first tenth fills caches.
+    // Means, as the size goes up and down; the first half fills caches.
     let mean = |part: &[(f64, f64)]| part.iter().map(|(_, m)| m).sum::<f64>() / part.len() as f64;
     let tenth = seen.len() / 10;
-    let (early, late) = (mean(&seen[tenth..2 * tenth]), mean(&seen[seen.len() - tenth..]));
+    let (early, late) = (mean(&seen[5 * tenth..6 * tenth]), mean(&seen[seen.len() - tenth..]));
     let months = length.div_duration_f64(30 * DAY);
     Ok(Month {
         cpu_share: cpu_s / length.as_secs_f64(),
         rss_mib: most,
-        growth_mib: (late - early) / 0.8 / months,
+        growth_mib: (late - early) / 0.4 / months,
     })
 }
 
