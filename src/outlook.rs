@@ -174,9 +174,9 @@ impl Outlook {
         self.past.observations.last().map(|seen| seen.at_unix_s)
     }
 
-    /// A moment in local time.
+    /// See [`local`].
     pub fn local(&self, unix_s: i64) -> Zoned {
-        Zoned::new(Timestamp::from_second(unix_s).unwrap_or_default(), self.zone.clone())
+        local(unix_s, &self.zone)
     }
 
     /// Days that the past has.
@@ -186,6 +186,11 @@ impl Outlook {
             (_, profile) => profile.as_ref().map_or(0, Profile::days),
         }
     }
+}
+
+/// A moment, in seconds since 1970, as clocks of `zone` show it.
+pub fn local(unix_s: i64, zone: &TimeZone) -> Zoned {
+    Timestamp::from_second(unix_s).unwrap_or_default().to_zoned(zone.clone())
 }
 
 /// Days on which something was seen, roughly: what is too short is told in days.

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use xenmig::history::{AtBandwidth, OutcomeRecord, Spread, Week};
 
-use crate::outlook::Outlook;
+use crate::outlook::{Outlook, local};
 
 /// See the module.
 pub struct Report {
@@ -36,9 +36,9 @@ pub struct Portrait {
 }
 
 impl Report {
-    /// A moment in local time.
+    /// See [`local`].
     pub fn local(&self, unix_s: i64) -> Zoned {
-        Zoned::new(Timestamp::from_second(unix_s).unwrap_or_default(), self.zone.clone())
+        local(unix_s, &self.zone)
     }
 }
 

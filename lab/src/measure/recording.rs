@@ -211,8 +211,10 @@ fn guest_loss(version: XenVersion, xenmig: &Path, interval: Duration) -> Result<
         let ran = writer.host.run(record)?;
         samples = ran.stderr().lines().filter(|line| line.contains("pages/s")).count();
         // A service that never had the guest's log on would cost it nothing.
-        let none = || Error::Unexpected(format!("no sample: {}", ran.stderr()));
-        if samples > 0 { Ok(()) } else { Err(none()) }
+        if samples == 0 {
+            return Err(Error::Unexpected(format!("no sample: {}", ran.stderr())));
+        }
+        Ok(())
     })?;
     let one_each = interval.div_duration_f64(Settings::default().interval) / samples as f64;
     Ok(loss * one_each)
