@@ -61,8 +61,7 @@ impl Experiment {
     /// When what was measured cannot be written. A point that fails is reported and does not end
     /// the others.
     pub fn run(&self, figures: &[Figure], say: &mut (dyn FnMut(&str) + Send)) -> Result<Value> {
-        let points = figures.iter().flat_map(|figure| figure.points(self.quick));
-        let points: VecDeque<Point> = points.collect();
+        let points: VecDeque<Point> = plan::points(figures, self.quick).into();
         let count = points.len();
         let migrations = points.iter().map(|point| repetitions(point, self.quick).count()).sum();
         let data = self.out.join("data");
@@ -115,10 +114,14 @@ impl Experiment {
             }
             whole += usize::from(runs.len() == all);
             let mut measured = locked(&shared.measured);
-            let none = || Measured::on(self.version.as_str());
-            let of_figure = measured.entry(point.figure).or_insert_with(none);
-            of_figure.add(runs, failures);
-            of_figure.save(&self.path(point.figure))?;
+            for (figure, x) in point.places {
+                let none = || Measured::on(self.version.as_str());
+                let of_figure = measured.entry(figure).or_insert_with(none);
+                let runs = runs.iter().map(|run| run.in_figure(figure, x)).collect();
+                // What failed is told once.
+                of_figure.add(runs, std::mem::take(&mut failures));
+                of_figure.save(&self.path(figure))?;
+            }
         }
     }
 
@@ -135,15 +138,16 @@ impl Experiment {
             Some(host) => host,
             None => host.insert(scene::host(self.version, &self.programs)?),
         };
-        scene::create(host, point)?;
+        let (scene, (figure, x)) = (&point.scene, point.places[0]);
+        scene::create(host, scene)?;
         let load = run::load(host)?;
         for (nth, curve) in repetitions(point, self.quick).skip(runs.len()) {
-            let (ended, verdict) = run::migrate(host, point, curve)?;
-            let run = Run { figure: point.figure, x: point.x, curve, nth, load, verdict, ended };
+            let (ended, verdict) = run::migrate(host, scene, curve)?;
+            let run = Run { figure, x, from: None, curve, nth, load, verdict, ended };
             progress.ran(&run);
             runs.push(run);
         }
-        scene::remove(host, point)
+        scene::remove(host, scene)
     }
 
     fn path(&self, figure: Figure) -> PathBuf {
@@ -190,7 +194,7 @@ fn locked<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The migrations of a point, in their order: its curves in turn.
 fn repetitions(point: &Point, quick: bool) -> impl Iterator<Item = (u32, Curve)> {
-    let repeats = if quick || point.figure == Figure::Fig2 { 1 } else { REPEATS };
+    let repeats = if quick || point.scene.drawn { 1 } else { REPEATS };
     let curves = point.curves.clone();
     (0..repeats).flat_map(move |nth| curves.clone().into_iter().map(move |curve| (nth, curve)))
 }
@@ -199,6 +203,6 @@ fn failure(point: &Point, why: &Error, done: usize, last: bool) -> String {
     let line = why.to_string();
     let first = line.lines().next().unwrap_or_default();
     let then = if last { "given up" } else { "tried again" };
-    let Point { figure, x, kind, .. } = point;
+    let (kind, (figure, x)) = (point.scene.kind, point.places[0]);
     format!("{figure} at {x} on the {kind:?} host, {then} after {done} migrations: {first}")
 }

@@ -93,7 +93,9 @@ fn row(page: &mut String, curve: Curve, place: &Place, runs: &[&Run], all: &[Run
     let spread = |spread: Option<Spread>| {
         spread.map_or("—".into(), |s| format!("{:.2} s ({:.2}–{:.2})", s.median, s.least, s.most))
     };
-    let load = runs.iter().find(|run| run.curve == curve && run.x == place.x).map(|run| run.load);
+    let run = runs.iter().find(|run| run.curve == curve && run.x == place.x);
+    let load = run.map(|run| run.load);
+    let from = run.and_then(|run| run.from).map_or(String::new(), |from| format!(" ({from})"));
     let shares = load.map_or("—".into(), |l| {
         let percent = [l.guest, l.xen, l.host].map(|share| format!("{:.0} %", share * 1e2));
         percent.join(", ")
@@ -111,7 +113,7 @@ fn row(page: &mut String, curve: Curve, place: &Place, runs: &[&Run], all: &[Run
     };
     let _ = writeln!(
         page,
-        "| {:.0} | {} | {} | {} | {} of {} | {shares} | {writes} | {advice} |",
+        "| {:.0}{from} | {} | {} | {} | {} of {} | {shares} | {writes} | {advice} |",
         place.x,
         curve.name(),
         spread(place.total_s),
@@ -124,7 +126,8 @@ fn row(page: &mut String, curve: Curve, place: &Place, runs: &[&Run], all: &[Run
 /// What became of xenmig's budget.
 fn kept(runs: &[Run]) -> String {
     let judged = |go: bool| {
-        runs.iter().filter(move |run| run.verdict.as_ref().is_some_and(|v| v.go() == go))
+        let each = runs.iter().filter(|run| run.from.is_none());
+        each.filter(move |run| run.verdict.as_ref().is_some_and(|v| v.go() == go))
     };
     let outcome = |go: bool| {
         let within = |run: &&Run| run.downtime_s().is_some_and(|s| s <= BUDGET.as_secs_f64());

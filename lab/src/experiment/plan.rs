@@ -49,7 +49,7 @@ impl Figure {
             Self::Fig2 => &[50.0],
             Self::Fig3 | Self::Fig4 | Self::Fig5 => &[0.0, 25.0, 50.0, 75.0, 100.0],
             Self::Fig6 => &[96.0, 128.0, 160.0, 224.0, 320.0],
-            Self::Fig7 => &[0.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0],
+            Self::Fig7 => &[0.0, 1000.0, 2000.0, 3000.0, 4000.0, 8000.0],
         }
     }
 
@@ -70,24 +70,38 @@ impl Figure {
         }
     }
 
-    /// The points to measure, those of one guest together.
-    pub(super) fn points(self, quick: bool) -> Vec<Point> {
-        let point = |(nth, &x): (usize, &f64)| {
-            let curves = |kind: Kind| {
-                Curve::ALL
-                    .into_iter()
-                    .filter(move |curve| curve.kind() == kind && self.measured(*curve, nth, quick))
-                    .collect::<Vec<_>>()
-            };
-            [Kind::Weak, Kind::Strong].map(|kind| Point {
-                figure: self,
-                x,
-                kind,
-                curves: curves(kind),
+    /// What is measured at the places of its axis, by kinds of host.
+    fn points(self, quick: bool) -> impl Iterator<Item = Point> {
+        let places = self.values().iter().enumerate();
+        let points = places.flat_map(move |(nth, &x)| {
+            [Kind::Weak, Kind::Strong].map(|kind| {
+                let measured =
+                    |curve: &Curve| curve.kind() == kind && self.measured(*curve, nth, quick);
+                let curves = Curve::ALL.into_iter().filter(measured).collect();
+                Point { places: vec![(self, x)], scene: self.scene(x, kind), curves }
             })
+        });
+        points.filter(|point| !point.curves.is_empty())
+    }
+
+    /// What is set up at a place of its axis.
+    fn scene(self, x: f64, kind: Kind) -> Scene {
+        let workload = match self {
+            Self::Fig2 | Self::Fig3 | Self::Fig4 => computing(x),
+            Self::Fig5 | Self::Fig6 => Workload::IDLE,
+            Self::Fig7 => modifying(x),
         };
-        let points = self.values().iter().enumerate().flat_map(point);
-        points.filter(|point| !point.curves.is_empty()).collect()
+        let memory_mib = match self {
+            Self::Fig6 => x as u32,
+            Self::Fig7 => MEMORY_FOR_SET_MIB,
+            _ => MEMORY_MIB,
+        };
+        let other = match self {
+            Self::Fig4 => Some(computing(100.0)),
+            Self::Fig5 => Some(computing(x)),
+            _ => None,
+        };
+        Scene { kind, workload, memory_mib, other, drawn: self == Self::Fig2 }
     }
 }
 
@@ -177,13 +191,43 @@ impl Curve {
     }
 }
 
-/// A place on a figure's axis, on one kind of host, for one or two curves.
+/// The hosts and guests of a migration.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scene {
+    pub(super) kind: Kind,
+    /// What the migrated guest does.
+    pub(super) workload: Workload,
+    pub(super) memory_mib: u32,
+    /// What another guest on the same host does; `None` where there is none.
+    pub(super) other: Option<Workload>,
+    /// Whether its throughput is drawn over time, and so measured once.
+    pub(super) drawn: bool,
+}
+
+/// What is measured together: one scene, for one or two curves.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Point {
-    pub(super) figure: Figure,
-    pub(super) x: f64,
-    pub(super) kind: Kind,
+    /// All places on figures' axes that have this scene: measured once, it is in each.
+    pub(super) places: Vec<(Figure, f64)>,
+    pub(super) scene: Scene,
     pub(super) curves: Vec<Curve>,
+}
+
+/// The points of these figures.
+pub(super) fn points(figures: &[Figure], quick: bool) -> Vec<Point> {
+    let mut points: Vec<Point> = Vec::new();
+    for point in figures.iter().flat_map(|figure| figure.points(quick)) {
+        match points.iter_mut().find(|known| known.scene == point.scene) {
+            None => points.push(point),
+            Some(known) => {
+                known.places.extend(point.places);
+                known.curves.extend(point.curves);
+                known.curves.sort();
+                known.curves.dedup();
+            }
+        }
+    }
+    points
 }
 
 /// The least that Debian's kernel boots in, with what the guest needs.
@@ -196,34 +240,6 @@ const MEMORY_FOR_SET_MIB: u32 = 160;
 /// Bytes per second that the link carries. The paper's carried 128 MB in a second; here it is the
 /// CPU, and not the link, that a migration waits for most of the time.
 pub(super) const RATE: u64 = 32_000_000;
-
-impl Point {
-    /// What the migrated guest does.
-    pub(super) fn workload(&self) -> Workload {
-        match self.figure {
-            Figure::Fig2 | Figure::Fig3 | Figure::Fig4 => computing(self.x),
-            Figure::Fig5 | Figure::Fig6 => Workload::IDLE,
-            Figure::Fig7 => modifying(self.x),
-        }
-    }
-
-    pub(super) fn memory_mib(&self) -> u32 {
-        match self.figure {
-            Figure::Fig6 => self.x as u32,
-            Figure::Fig7 => MEMORY_FOR_SET_MIB,
-            _ => MEMORY_MIB,
-        }
-    }
-
-    /// What another guest on the same host does; `None` where there is none.
-    pub(super) fn other(&self) -> Option<Workload> {
-        match self.figure {
-            Figure::Fig4 => Some(computing(100.0)),
-            Figure::Fig5 => Some(computing(self.x)),
-            _ => None,
-        }
-    }
-}
 
 /// Computes for this many per cent of the time, in phases as the paper's load generator. They are
 /// long beside the time after which Xen grants a capped guest more, so that a capped virtual CPU is
@@ -256,12 +272,19 @@ mod tests {
         assert!("fig8".parse::<Figures>().is_err());
     }
 
+    /// Where a curve of a figure has places when all figures are measured.
+    fn places(figure: Figure, curve: Curve, quick: bool) -> Vec<f64> {
+        let points = points(&Figure::ALL, quick);
+        let with = points.iter().filter(|point| point.curves.contains(&curve));
+        let all = with.flat_map(|point| point.places.iter());
+        all.filter(|(of, _)| *of == figure).map(|(_, x)| *x).collect()
+    }
+
     #[test]
-    fn every_figure_has_all_curves_and_enough_points() {
+    fn every_figure_has_all_curves_and_enough_places() {
         for figure in Figure::ALL {
-            let points = figure.points(false);
             for curve in Curve::ALL {
-                let of = points.iter().filter(|point| point.curves.contains(&curve)).count();
+                let of = places(figure, curve, false).len();
                 let least = match (figure, curve) {
                     (Figure::Fig2, _) => 1,
                     (Figure::Fig6, Curve::Weak) => 5,
@@ -277,18 +300,29 @@ mod tests {
 
     #[test]
     fn a_quick_figure_has_its_ends() {
-        let weak = |point: &Point| point.curves.contains(&Curve::Weak);
-        let places = |figure: Figure| -> Vec<f64> {
-            figure.points(true).iter().filter(|p| weak(p)).map(|p| p.x).collect()
-        };
-        assert_eq!(places(Figure::Fig2), [50.0]);
-        assert_eq!(places(Figure::Fig4), [0.0, 100.0]);
-        assert_eq!(places(Figure::Fig6), [96.0, 160.0, 320.0]);
+        let weak = |figure| places(figure, Curve::Weak, true);
+        assert_eq!(weak(Figure::Fig2), [50.0]);
+        assert_eq!(weak(Figure::Fig4), [0.0, 100.0]);
+        assert_eq!(weak(Figure::Fig6), [96.0, 160.0, 320.0]);
         for curve in [Curve::Strong, Curve::Budget] {
-            let points = Figure::Fig7.points(true).into_iter();
-            let of: Vec<f64> = points.filter(|p| p.curves.contains(&curve)).map(|p| p.x).collect();
-            assert_eq!(of, [0.0, 16_000.0], "{curve:?}");
+            assert_eq!(places(Figure::Fig7, curve, true), [0.0, 8000.0], "{curve:?}");
         }
+    }
+
+    #[test]
+    fn what_figures_have_in_common_is_measured_once() {
+        use Figure::{Fig3, Fig4, Fig5, Fig6, Fig7};
+        let points = points(&Figure::ALL, false);
+        let shared = |kind| {
+            let of_kind = points.iter().filter(move |point| point.scene.kind == kind);
+            let places = of_kind.map(|point| point.places.clone());
+            places.filter(|places| places.len() > 1).collect::<Vec<_>>()
+        };
+        let idle = vec![(Fig3, 0.0), (Fig6, 96.0)];
+        let beside = vec![(Fig4, 0.0), (Fig5, 100.0)];
+        let with_set = vec![(Fig6, 160.0), (Fig7, 0.0)];
+        assert_eq!(shared(Kind::Weak), [idle, beside, with_set]);
+        assert_eq!(shared(Kind::Weak), shared(Kind::Strong));
     }
 
     #[test]
@@ -298,12 +332,10 @@ mod tests {
 
     #[test]
     fn loads_reach_the_guest_as_words() {
-        for figure in Figure::ALL {
-            for point in figure.points(false) {
-                for workload in [Some(point.workload()), point.other()].into_iter().flatten() {
-                    let text = workload.to_string();
-                    assert_eq!(text.parse::<Workload>().unwrap(), workload, "{text}");
-                }
+        for Point { scene, .. } in points(&Figure::ALL, false) {
+            for workload in [Some(scene.workload), scene.other].into_iter().flatten() {
+                let text = workload.to_string();
+                assert_eq!(text.parse::<Workload>().unwrap(), workload, "{text}");
             }
         }
     }

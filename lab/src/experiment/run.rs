@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::plan::{Curve, Figure, Point, RATE};
+use super::plan::{Curve, Figure, RATE, Scene};
 use crate::measure::observe::{Observed, Steering, observe, observe_judged};
 use crate::meter::{Arrival, Listener, Phases, throughput};
 use crate::{Error, Host, Result};
@@ -87,6 +87,9 @@ pub(super) struct Load {
 pub(super) struct Run {
     pub(super) figure: Figure,
     pub(super) x: f64,
+    /// The figure that this was measured for and that has it as well; `None` where it is this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<Figure>,
     pub(super) curve: Curve,
     pub(super) nth: u32,
     pub(super) load: Load,
@@ -95,10 +98,10 @@ pub(super) struct Run {
     pub(super) ended: Ended,
 }
 
-/// Migrates the guest of a point once.
+/// Migrates the guest of a scene once.
 pub(super) fn migrate(
     host: &Host,
-    point: &Point,
+    scene: &Scene,
     curve: Curve,
 ) -> Result<(Ended, Option<Verdict>)> {
     super::scene::forget(host)?;
@@ -118,23 +121,22 @@ pub(super) fn migrate(
     let arrivals = listener.finish(super::scene::address())?;
     let ended = match steering {
         Steering::Moved { observed, .. } => {
-            Ended::Moved(Box::new(Moved::of(&observed, &arrivals, point.figure)))
+            Ended::Moved(Box::new(Moved::of(&observed, &arrivals, scene.drawn)))
         }
         Steering::Refused => Ended::Refused,
         Steering::Aborted => Ended::Aborted,
     };
-    super::scene::verify(host, point)?;
+    super::scene::verify(host, scene)?;
     Ok((ended, Verdict::of(&report)))
 }
 
 impl Moved {
-    fn of(observed: &Observed, arrivals: &[Arrival], figure: Figure) -> Self {
+    fn of(observed: &Observed, arrivals: &[Arrival], drawn: bool) -> Self {
         let since = |at_s: f64| at_s - observed.start_s();
         let shifted: Vec<_> = arrivals
             .iter()
             .map(|arrival| Arrival { at_s: since(arrival.at_s), ..*arrival })
             .collect();
-        let drawn = figure == Figure::Fig2;
         Self {
             total_s: observed.total_s(),
             downtime_s: observed.downtime_s(),
@@ -147,6 +149,12 @@ impl Moved {
 }
 
 impl Run {
+    /// The same in another figure.
+    pub(super) fn in_figure(&self, figure: Figure, x: f64) -> Self {
+        let from = (figure != self.figure).then_some(self.figure);
+        Self { figure, x, from, ..self.clone() }
+    }
+
     pub(super) fn moved(&self) -> Option<&Moved> {
         match &self.ended {
             Ended::Moved(moved) => Some(moved),

@@ -1,9 +1,9 @@
-//! The host and the guests of a point.
+//! The host and the guests of a scene.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use super::plan::{Kind, Point, RATE};
+use super::plan::{Kind, RATE, Scene};
 use super::run::{GUEST, PORT};
 use crate::guest::{DOM0, Network, Service, Workload};
 use crate::measure::observe::{Steering, observe_judged};
@@ -51,13 +51,13 @@ pub(super) fn forget(host: &Host) -> Result<()> {
     host.run_ok(["cp", CALIBRATION, OUTCOMES]).map(drop)
 }
 
-/// Creates a point's guests.
-pub(super) fn create(host: &Host, point: &Point) -> Result<()> {
-    let cap = point.kind.dom0_cap().to_string();
+/// Creates its guests.
+pub(super) fn create(host: &Host, scene: &Scene) -> Result<()> {
+    let cap = scene.kind.dom0_cap().to_string();
     host.run_ok(["xl", "sched-credit2", "-d", "0", "-c", &cap])?;
-    host.guest(&spec(point.workload(), point.memory_mib(), point.kind))?;
-    if let Some(workload) = point.other() {
-        let extra_config = capped(point.kind);
+    host.guest(&spec(scene.workload, scene.memory_mib, scene.kind))?;
+    if let Some(workload) = scene.other {
+        let extra_config = capped(scene.kind);
         let other = GuestSpec { memory_mib: 96, extra_config, ..GuestSpec::new(OTHER, workload) };
         host.guest(&other)?;
     }
@@ -65,15 +65,15 @@ pub(super) fn create(host: &Host, point: &Point) -> Result<()> {
 }
 
 /// Fails unless all of them are alive with their memory intact: a guest that hangs is no load.
-pub(super) fn verify(host: &Host, point: &Point) -> Result<()> {
+pub(super) fn verify(host: &Host, scene: &Scene) -> Result<()> {
     host.verify(GUEST)?;
-    point.other().map_or(Ok(()), |_| host.verify(OTHER).map(drop))
+    scene.other.as_ref().map_or(Ok(()), |_| host.verify(OTHER).map(drop))
 }
 
 /// Takes them away, and the caps.
-pub(super) fn remove(host: &Host, point: &Point) -> Result<()> {
+pub(super) fn remove(host: &Host, scene: &Scene) -> Result<()> {
     host.destroy(GUEST)?;
-    if point.other().is_some() {
+    if scene.other.is_some() {
         host.destroy(OTHER)?;
     }
     host.run_ok(["xl", "sched-credit2", "-d", "0", "-c", "0"]).map(drop)

@@ -1,7 +1,7 @@
 //! Page and pictures from made-up runs.
 
 use super::page::page;
-use super::plan::{Curve, Figure};
+use super::plan::{Curve, Figure, points};
 use super::plot::draw;
 use super::raw::Measured;
 use super::run::{Ended, Load, Moved, Run, Verdict};
@@ -38,7 +38,7 @@ pub(super) fn run(
     let guest = if figure == Figure::Fig5 { 0.0 } else { x / 100.0 };
     let load = Load { guest, xen: guest, host: x / 100.0 + 0.05, writes_per_s: 0.0 };
     let ended = Ended::Moved(Box::new(moved(total_s, downtime_s)));
-    Run { figure, x, curve, nth, load, verdict: None, ended }
+    Run { figure, x, from: None, curve, nth, load, verdict: None, ended }
 }
 
 /// Weak: time grows with x; strong: it does not; xenmig advises against the last.
@@ -104,6 +104,19 @@ fn statements_are_judged_by_what_was_measured() {
 }
 
 #[test]
+fn what_two_figures_have_in_common_counts_once() {
+    let third = runs(Figure::Fig3);
+    let sixth: Vec<_> = third.iter().map(|run| run.in_figure(Figure::Fig6, 96.0 + run.x)).collect();
+    let all = [third.clone(), sixth.clone()].concat();
+    let figures = [(Figure::Fig3, measured(third, &[])), (Figure::Fig6, measured(sixth, &[]))];
+    let page = page(&figures, &all);
+    assert!(page.contains("| 96 (fig3) | weak host |"), "{page}");
+    assert!(page.contains("advised for 6: "), "{page}");
+    // Three places, two curves of the stock policy, three times.
+    assert!(page.contains("Of 18 stock migrations the meter"), "{page}");
+}
+
+#[test]
 fn what_failed_is_on_the_page() {
     let strong = runs(Figure::Fig3).into_iter().filter(|run| run.curve == Curve::Strong);
     let page = page_of(Figure::Fig3, measured(strong.collect(), &["fig3 at 0"]));
@@ -135,7 +148,7 @@ fn raw_figures_read_back_as_they_were() {
 
 #[test]
 fn a_point_goes_on_where_it_failed() {
-    let point = &Figure::Fig3.points(false)[0];
+    let point = &points(&[Figure::Fig3], false)[0];
     let all: Vec<_> = repetitions(point, false).collect();
     let (weak, budget) = (Curve::Weak, Curve::Budget);
     assert_eq!(all[..3], [(0, weak), (0, budget), (1, weak)]);

@@ -41,7 +41,7 @@ const WHY: &str = " The service is away longer than the guest is suspended: when
 /// A table of the differences, and what they come from.
 pub(super) fn text(runs: &[Run]) -> String {
     // xenmig disturbs the service before the save, by sampling.
-    let stock = || runs.iter().filter(|run| run.curve != Curve::Budget);
+    let stock = || runs.iter().filter(|run| run.curve != Curve::Budget && run.from.is_none());
     let seen: Vec<(&Moved, &Phases)> = stock()
         .filter_map(|run| {
             let moved = run.moved()?;
