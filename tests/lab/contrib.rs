@@ -1,6 +1,6 @@
 //! What is in `contrib`, as its users would use it.
 
-use crate::hook::scene;
+use crate::hook::with_guest;
 use crate::scene::{Ran, Scene};
 
 const CONTRIB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib");
@@ -10,10 +10,9 @@ const SSH: &[u8] = b"#!/bin/sh\nshift\nexec \"$@\"\n";
 
 /// A host with a file of `contrib` in its place, and a guest.
 fn with(file: &str, to: &str) -> Option<Scene> {
-    let scene = scene()?;
+    let (scene, _) = with_guest()?;
     scene.host.push(format!("{CONTRIB}/{file}"), to).unwrap();
     scene.host.push_bytes(SSH, "/usr/local/bin/ssh", 0o755).unwrap();
-    scene.guest("g1", "hot:1000,500");
     Some(scene)
 }
 

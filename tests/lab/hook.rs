@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use xenlab::Running;
+use xenlab::{Guest, Running};
 
 use crate::scene::{Ran, Scene, XENMIG, scratch, succeed};
 
@@ -28,12 +28,20 @@ const CONFIG: &str = "/root/patience.toml";
 
 /// A host with program and hook.
 pub fn scene() -> Option<Scene> {
-    let scene = Scene::new()?;
+    Scene::new().map(equip)
+}
+
+/// The same with a guest: [`Scene::with_guest`].
+pub fn with_guest() -> Option<(Scene, Guest)> {
+    Scene::with_guest().map(|(scene, guest)| (equip(scene), guest))
+}
+
+fn equip(scene: Scene) -> Scene {
     let built = built();
     scene.host.push(&built.wrapper, WRAPPER).unwrap();
     scene.host.push(&built.library, LIBRARY).unwrap();
     scene.host.push_bytes(PATIENCE, CONFIG, 0o644).unwrap();
-    Some(scene)
+    scene
 }
 
 /// The library with a fault.
@@ -178,8 +186,7 @@ fn hot_pages_are_held_back_and_none_is_lost() {
 
 #[test]
 fn whatever_is_wrong_with_it_the_save_is_xens_own() {
-    let Some(scene) = scene() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = with_guest() else { return };
     scene.host.push_bytes(b"[budget]\ndowntme = \"1s\"\n", "/root/broken.toml", 0o644).unwrap();
     let other = "sed s/libxenctrl.so.4.../libxenctrl.so.4.99/ \"$1\" >/root/other.so";
     scene.host.shell(other, &[LIBRARY]).unwrap();
@@ -227,8 +234,7 @@ fn a_budget_that_cannot_be_kept_leaves_the_guest_at_the_source() {
 
 #[test]
 fn a_sampler_lets_go_for_a_steered_save() {
-    let Some(scene) = scene() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = with_guest() else { return };
     let sampler = scene.sampling("g1", "60s");
     moved(&migrate(&scene, &["--downtime", "1s"]));
     let ran = Ran::of(sampler.wait().unwrap());

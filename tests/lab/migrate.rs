@@ -90,8 +90,7 @@ fn report(ran: &Ran) -> Value {
 
 #[test]
 fn a_guest_moves_and_is_intact() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     let ran = scene.moves(&over(FAST));
     println!("{}", ran.all());
     assert_eq!(ran.status, 0, "{}", ran.all());
@@ -107,12 +106,11 @@ fn a_guest_moves_and_is_intact() {
 #[test]
 fn a_wrapper_whose_hook_says_nothing_means_the_stock_policy() {
     const WRAPPER: &str = "#!/bin/sh\nexec /usr/l*/xen-*/bin/libxl-save-helper \"$@\"\n";
-    let Some(scene) = Scene::new() else { return };
+    let Some((scene, _)) = Scene::with_guest() else { return };
     let steered = |scene: &Scene| {
         let line = over(FAST).into_iter().filter(|word| word != "--unsteered");
         scene.moves(&line.map(|word| word.replace("unlimited", "5s")).collect::<Vec<_>>())
     };
-    scene.guest("g1", "hot:2000,1000");
     steered(&scene).refused(64, &["there is no xenmig-save-helper", "--unsteered"]);
 
     let path = "/usr/local/bin/xenmig-save-helper";
@@ -129,8 +127,7 @@ fn a_wrapper_whose_hook_says_nothing_means_the_stock_policy() {
 
 #[test]
 fn interrupted_in_the_midst_the_guest_stays() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     let migration = scene.sending();
     migration.kill(SIGINT);
     let ran = Ran::of(migration.wait().unwrap());
@@ -148,8 +145,7 @@ fn on_a_terminal_a_password_is_for_the_transport_and_then_control_c_for_xenmig()
     /// What ssh does: it asks on the terminal, not on its stdin.
     const ASKS: &str = r#"read -r word < /dev/tty && [ "$word" = secret ] &&
         exec xenlab-receive 5000000 localhost xl migrate-receive"#;
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     let line = std::iter::once(XENMIG.to_owned()).chain(by(ASKS));
     let line: Vec<_> = line.map(|word| format!("'{word}'")).collect();
     let line = format!("exec {}", line.join(" "));
@@ -166,8 +162,7 @@ fn on_a_terminal_a_password_is_for_the_transport_and_then_control_c_for_xenmig()
 
 #[test]
 fn a_receiver_that_says_nothing_or_nonsense_or_is_not_there() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     for (transport, words) in [
         ("exec sleep 1000", "said nothing for 60"),
         ("echo xl migration what is this supposed to be, dear sender; sleep 5", "what is this"),
@@ -185,8 +180,7 @@ fn a_receiver_that_says_nothing_or_nonsense_or_is_not_there() {
 fn a_line_that_breaks_after_the_permission_leaves_both_ends_to_the_user() {
     /// Bytes of the receiver's banner and its word that it has everything; no report comes through.
     const HEARD: &str = "xl migrate-receive | dd bs=1 count=88 status=none";
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     let ran = scene.moves(&by(HEARD));
     println!("{}", ran.all());
     assert_eq!((ran.status, &report(&ran)["outcome"]), (4, &"undefined".into()), "{}", ran.all());

@@ -4,8 +4,7 @@ use crate::scene::{Ran, Scene, XENMIG, codes};
 
 #[test]
 fn without_rights_nothing_is_touched() {
-    let Some(scene) = Scene::new() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = Scene::with_guest() else { return };
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", XENMIG];
     let as_nobody = |arguments: &[&str]| scene.run(&[&nobody, arguments].concat());
     as_nobody(&["sample", "g1"]).refused(77, &["error: cannot", "hint: run as root"]);
@@ -28,8 +27,7 @@ fn without_rights_nothing_is_touched() {
 
 #[test]
 fn without_room_for_the_note_the_log_stays_off() {
-    let Some(scene) = Scene::new() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = Scene::with_guest() else { return };
     let full = r"mkdir -p /run/xenmig && mount -t tmpfs -o size=16k tmpfs /run/xenmig &&
         ! cat /dev/zero 2>/dev/null >/run/xenmig/filler";
     scene.host.shell(full, &[]).unwrap();
@@ -46,8 +44,7 @@ fn without_room_for_the_note_the_log_stays_off() {
 
 #[test]
 fn without_room_for_the_trace_nothing_is_sampled() {
-    let Some(scene) = Scene::new() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = Scene::with_guest() else { return };
     let trace = ["sample", "g1", "--trace", "/nowhere/g1.trace"];
     scene.xenmig(&trace).refused(65, &["/nowhere/g1.trace", "No such file or directory"]);
     assert_ne!(scene.run(&["test", "-e", "/run/xenmig"]).status, 0, "it was sampled before");

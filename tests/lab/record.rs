@@ -65,8 +65,7 @@ fn ends(service: Running) {
 
 #[test]
 fn it_sees_a_guest_and_is_found_again_after_a_kill() {
-    let Some(scene) = Scene::new() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = Scene::with_guest() else { return };
     let killed = service(&scene);
     let seen = metrics(&scene, r#"xenmig_domain_samples_total\{domain="g1".*\} [3-9]"#);
     let rate = value(&seen, "xenmig_domain_dirty_rate_pages_per_second{domain=\"g1\"");
@@ -98,8 +97,7 @@ fn it_sees_a_guest_and_is_found_again_after_a_kill() {
 
 #[test]
 fn migrations_go_on_beside_it() {
-    let Some(scene) = hook::scene() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = hook::with_guest() else { return };
     let service = service(&scene);
     metrics(&scene, r#"xenmig_domain_samples_total\{domain="g1""#);
     for _ in 0..3 {

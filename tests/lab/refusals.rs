@@ -23,8 +23,7 @@ fn domains_that_are_not_there_and_dom0() {
 
 #[test]
 fn a_paused_guest_is_not_sampled_and_stays_paused() {
-    let Some(scene) = Scene::new() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = Scene::with_guest() else { return };
     scene.host.shell("xl pause g1", &[]).unwrap();
     let ran = scene.xenmig(&["check", "g1", "--bandwidth", "1Gbit/s", "--json"]);
     let check = ran.json();
@@ -40,8 +39,7 @@ fn a_paused_guest_is_not_sampled_and_stays_paused() {
 
 #[test]
 fn a_guest_destroyed_while_sampled_ends_the_sample() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     let sampler = scene.sampling("g1", "60s");
     let before = scene.host.now().unwrap();
     scene.host.destroy("g1").unwrap();
@@ -68,8 +66,8 @@ fn a_guest_destroyed_while_sampled_ends_the_sample() {
 
 #[test]
 fn a_dying_domain_is_left_alone() {
-    let Some(scene) = Scene::new() else { return };
-    let id = scene.guest("g1", "hot:2000,1000").domid.to_string();
+    let Some((scene, guest)) = Scene::with_guest() else { return };
+    let id = guest.domid.to_string();
     let sampler = scene.sampling("g1", "60s");
     // The console daemon holds one of its pages; while it sleeps, the domain cannot go.
     let script = r#"kill -STOP $(pidof xenconsoled); timeout 20 xl destroy "$1"; xl list"#;
@@ -91,8 +89,8 @@ fn a_dying_domain_is_left_alone() {
 
 #[test]
 fn a_second_sampler_of_the_same_guest_is_refused() {
-    let Some(scene) = Scene::new() else { return };
-    let id = scene.guest("g1", "hot:2000,1000").domid;
+    let Some((scene, guest)) = Scene::with_guest() else { return };
+    let id = guest.domid;
     scene.guest("g2", "idle");
     let sampler = scene.sampling("g1", "20s");
     let said = format!("another xenmig samples or migrates domain {id}");

@@ -9,8 +9,7 @@ const SLOW: u64 = 5_000_000;
 
 #[test]
 fn a_save_that_runs_keeps_samplers_away() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     let id = guest.domid.to_string();
     let migration = scene.migrating("g1", SLOW);
 
@@ -66,8 +65,7 @@ fn a_save_of_another_domain_disturbs_nobody() {
 
 #[test]
 fn a_save_by_a_copy_of_the_helper_is_noticed() {
-    let Some(scene) = Scene::new() else { return };
-    scene.guest("g1", "hot:2000,1000");
+    let Some((scene, _)) = Scene::with_guest() else { return };
     let copy = "cp /usr/l*/xen-*/bin/libxl-save-helper /root/my-helper";
     scene.host.shell(copy, &[]).unwrap();
     let sampler = scene.sampling("g1", "60s");

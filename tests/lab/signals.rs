@@ -8,8 +8,7 @@ const SIGTERM: i32 = 15;
 
 #[test]
 fn interrupted_it_answers_and_the_log_is_off() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     for signal in [SIGINT, SIGTERM] {
         let sampler = scene.sampling("g1", "60s");
         sampler.kill(signal);
@@ -25,8 +24,7 @@ fn interrupted_it_answers_and_the_log_is_off() {
 
 #[test]
 fn killed_it_leaves_a_note_and_recover_cleans() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     kill_a_sampler(&scene, guest.domid);
 
     let ran = scene.xenmig(&["recover"]);

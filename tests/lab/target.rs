@@ -13,8 +13,7 @@ const HERE: &str = r#"sh -c 'eval "$1"'"#;
 
 #[test]
 fn a_host_tells_of_itself_and_a_guest_is_checked_against_it() {
-    let Some(scene) = Scene::new() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = Scene::with_guest() else { return };
     let ran = scene.xenmig(&["hostinfo", "--json", "--disk", XENMIG, "--disk", "/nowhere"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{}", ran.all());
     let host = ran.json();

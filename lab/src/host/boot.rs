@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -12,7 +12,7 @@ use super::channel::Channel;
 use super::lan::{Lan, Port};
 use super::qemu::{Qemu, Start};
 use super::qmp::Qmp;
-use super::{Host, snapshot};
+use super::{Guest, GuestSpec, Host, snapshot};
 use crate::Result;
 use crate::error::Context;
 use crate::guest::BRIDGE;
@@ -124,11 +124,12 @@ impl HostBuilder {
         self.real_time(true)
     }
 
-    /// Whether this host is what snapshots are kept of: one per Xen version.
-    fn plain(&self) -> bool {
+    /// Whether a snapshot is kept of such a host: of what is as by default.
+    fn has_snapshot(&self) -> bool {
         let plain = Self::new(self.version);
         let sizes = |b: &Self| (b.memory_mib, b.dom0_memory_mib, b.cpus, b.real_time);
-        sizes(self) == sizes(&plain) && self.xen_arguments.is_empty() && self.lan.is_none()
+        let default = sizes(self) == sizes(&plain);
+        default && self.xen_arguments.is_empty() && self.lan.is_none() && !self.cold
     }
 
     /// Builds what is missing, boots, and waits for Dom0.
@@ -138,13 +139,34 @@ impl HostBuilder {
     /// [`Timeout`](crate::Error::Timeout) when the host does not come up.
     pub fn boot(&self) -> Result<Host> {
         let images = Images::ensure(self.version)?;
-        if self.cold || !self.plain() {
-            let machine = Machine::prepare(&images, &images.disk, "raw")?;
-            return self.start(&images, machine, &Start::Cold);
+        if self.has_snapshot() {
+            return self.load(&images, None);
         }
-        let saved = snapshot::ensure(&images, self)?;
-        let machine = Machine::prepare(&images, &saved.join("disk.qcow2"), "qcow2")?;
-        self.start(&images, machine, &Start::Saved(&saved.join("state")))
+        let machine = Machine::prepare(&images, &images.disk, "raw")?;
+        self.start(&images, machine, &Start::Cold)
+    }
+
+    /// [`HostBuilder::boot`], and creates a guest; from a snapshot with the guest, where such are
+    /// kept. The guest is then at the same point of its work each time.
+    ///
+    /// # Errors
+    /// As [`HostBuilder::boot`] and [`Host::guest`].
+    pub fn boot_with(&self, spec: &GuestSpec) -> Result<(Host, Guest)> {
+        if !self.has_snapshot() {
+            let host = self.boot()?;
+            let guest = host.guest(spec)?;
+            return Ok((host, guest));
+        }
+        let host = self.load(&Images::ensure(self.version)?, Some(spec))?;
+        let guest = Guest { name: spec.name.clone(), domid: host.domid(&spec.name)? };
+        Ok((host, guest))
+    }
+
+    /// From a snapshot, made now if need be.
+    fn load(&self, images: &Images, guest: Option<&GuestSpec>) -> Result<Host> {
+        let saved = snapshot::ensure(images, self, guest)?;
+        let machine = Machine::prepare(images, &saved.join("disk.qcow2"), "qcow2")?;
+        self.start(images, machine, &Start::Saved(&saved.join("state")))
     }
 
     /// Starts QEMU in a prepared folder and waits for the agent.
@@ -167,12 +189,13 @@ impl HostBuilder {
             channel,
             serial,
             limit: self.limit,
-            tokens: AtomicU32::new(1),
+            tokens: AtomicU32::new(0),
             address: port.as_ref().map(Port::address),
             qmp,
             _machine: Some(machine),
         };
-        host.ping(BOOT)?;
+        // No number that was given before the snapshot is given again.
+        host.tokens.store(host.ping(BOOT)?.as_millis() as u32, Ordering::Relaxed);
         if let Some(address) = host.address {
             host.shell(JOIN, &[BRIDGE, &address.to_string()])?;
         }

@@ -1,11 +1,11 @@
-//! The state of a booted, idle Dom0: loading it is faster than booting.
+//! The state of a booted, idle Dom0, or of one with a guest: loading it is faster than booting.
 
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::HostBuilder;
 use super::qemu::machine;
+use super::{GuestSpec, HostBuilder};
 use crate::error::Context;
 use crate::images::{Images, Key, cache_dir, stage_variant};
 use crate::{Error, Result};
@@ -17,12 +17,24 @@ const SETTLE: Duration = Duration::from_secs(3);
 const SAVE: Duration = Duration::from_secs(120);
 
 /// The folder with `state` and `disk.qcow2`, made now if need be.
-pub(super) fn ensure(images: &Images, builder: &HostBuilder) -> Result<PathBuf> {
-    let key = Key::new("snapshot 1").add(&images.key).add(machine(images, builder)).finish();
-    stage_variant(&cache_dir(), &format!("booted-{}", images.version), &key, |dir| {
+pub(super) fn ensure(
+    images: &Images,
+    builder: &HostBuilder,
+    guest: Option<&GuestSpec>,
+) -> Result<PathBuf> {
+    let key = Key::new("snapshot 1").add(&images.key).add(machine(images, builder));
+    let (what, key) = match guest {
+        None => ("booted", key),
+        Some(spec) => ("guest", key.add(spec.config())),
+    };
+    stage_variant(&cache_dir(), &format!("{what}-{}", images.version), &key.finish(), |dir| {
         let (host, channel) = builder.boot_in(images, dir)?;
         host.sleep(SETTLE)?;
         host.run_ok(["sync"])?;
+        if let Some(spec) = guest {
+            host.guest(spec)?;
+            host.verify(&spec.name)?;
+        }
         let mut qmp = channel
             .take_clock()
             .ok_or_else(|| Error::Unexpected("a snapshot needs virtual time".into()))?;

@@ -7,7 +7,7 @@ use xenmig::migrate::hook::Settings;
 use xenmig::model::Costs;
 use xenmig::policy::precopy::Steering;
 
-use super::{EVENTS, events, migrate_env, moved, of_kind, scene, stayed};
+use super::{EVENTS, events, migrate_env, moved, of_kind, stayed, with_guest};
 use crate::scene::{Ran, Scene};
 
 /// Starts a caller that gives these settings and says `word` at the first event `when`.
@@ -24,8 +24,7 @@ const SOCKET: &str = "/root/hook.sock";
 
 #[test]
 fn a_caller_gives_settings_hears_of_the_save_and_may_end_it() {
-    let Some(scene) = scene() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = with_guest() else { return };
     let steering = Steering { max_wait: Duration::from_millis(200), ..Steering::default() };
     let settings = Settings {
         downtime_s: Some(1.0),

@@ -2,7 +2,7 @@
 
 use xenlab::Running;
 
-use super::{begin, events, scene, stayed};
+use super::{begin, events, stayed, with_guest};
 use crate::scene::{Ran, Scene};
 
 /// The cap of `g1`, as xl shows it.
@@ -31,8 +31,7 @@ const BEFORE: u32 = 90;
 
 #[test]
 fn a_throttled_guest_gets_its_cap_back_however_the_save_ends() {
-    let Some(scene) = scene() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = with_guest() else { return };
     let set = ["xl", "sched-credit2", "-d", "g1", "-c", "90"];
     assert_eq!(scene.run(&set).status, 0);
     let endings: [(&[&str], &str); 4] = [
@@ -58,8 +57,7 @@ fn a_throttled_guest_gets_its_cap_back_however_the_save_ends() {
 
 #[test]
 fn a_killed_save_leaves_a_note_and_recover_restores_the_cap() {
-    let Some(scene) = scene() else { return };
-    let guest = scene.guest("g1", "hot:2000,1000");
+    let Some((scene, guest)) = with_guest() else { return };
     let set = ["xl", "sched-credit2", "-d", "g1", "-c", "90"];
     assert_eq!(scene.run(&set).status, 0);
     let migration = throttled(&scene);
