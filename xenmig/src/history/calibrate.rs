@@ -123,7 +123,7 @@ pub fn calibrate(records: &[OutcomeRecord], target: Option<&str>) -> Option<Cali
     let link = Link { bandwidth, format: Format::XEN, costs };
     let finish: Vec<_> = used.iter().map(|record| finish(record, &link)).collect();
     let costs = Costs { finish: time(weighted_median(finish.iter().copied())), ..costs };
-    let finish_spread = spread(finish.iter().map(|(s, _)| *s).collect());
+    let finish_spread = spread(finish.iter().map(|(s, _)| *s).collect(), costs.finish);
     Some(Calibration { bandwidth, costs, finish_spread, from: used.len() })
 }
 
@@ -136,14 +136,13 @@ fn finish(record: &OutcomeRecord, link: &Link) -> (f64, f64) {
     ((record.downtime_s - last).max(0.0), 1.0 / record.downtime_s.max(1e-3))
 }
 
-/// From the middle of some times up to the ninth of ten.
-fn spread(mut times: Vec<f64>) -> Duration {
+/// From `typical` up to what nine of ten of some times stay below. One odd time among ten or fewer
+/// is not that: it would forbid the migrations that could show it to be odd.
+fn spread(mut times: Vec<f64>, typical: Duration) -> Duration {
     times.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let nth = ((times.len() as f64 * share).ceil() as usize).saturating_sub(1);
-        times.get(nth).copied().unwrap_or(0.0)
-    };
-    time(Some(at(0.9) - at(0.5)))
+    let nth = times.len().saturating_sub(1) * 9 / 10;
+    let most = times.get(nth).copied().unwrap_or(0.0);
+    time(Some(most - typical.as_secs_f64()))
 }
 
 /// Pages of the final set beyond what the workload dirtied meanwhile, with their weight; `None`
@@ -257,10 +256,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spread_is_from_the_middle_to_the_ninth_of_ten() {
-        assert_eq!(spread((1..=10).map(f64::from).collect()), Duration::from_secs(4));
-        assert_eq!(spread(vec![7.0]), Duration::ZERO);
-        assert_eq!(spread(Vec::new()), Duration::ZERO);
+    fn the_spread_is_from_the_typical_to_the_ninth_of_ten() {
+        let of = |times: Vec<f64>, typical| spread(times, Duration::from_secs(typical)).as_secs();
+        assert_eq!(of((1..=10).map(f64::from).collect(), 5), 4);
+        assert_eq!(of((1..=10).map(f64::from).collect(), 2), 7);
+        assert_eq!(of(vec![7.0], 7), 0);
+        assert_eq!(of(vec![1.0, 1.0, 1.0, 2.0, 3.0, 20.0], 1), 2);
+        assert_eq!(of(vec![1.0, 20.0], 2), 0);
+        assert_eq!(of(Vec::new(), 0), 0);
     }
 
     #[test]

@@ -85,8 +85,11 @@ fn wrong(name: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>)
     Error::new(Kind::Usage, name).because(cause)
 }
 
-/// What the outcomes kept in the state directory show: those to `target` if there are any, or else
-/// all. `None` when they show nothing; a prediction without them is worse, but still one.
+/// Migrations to a target from which on those to others say nothing of it.
+const ENOUGH: usize = 3;
+
+/// What the outcomes kept in the state directory show: those to `target` if there are three, or else
+/// all, so that a single odd one does not decide about all that follow. `None` when they show nothing; a prediction without them is worse, but still one.
 #[must_use]
 pub fn learn(config: &Config, target: Option<&str>) -> Option<Calibration> {
     let store = OutcomeStore::new(config.state_dir());
@@ -102,7 +105,7 @@ pub fn learn(config: &Config, target: Option<&str>) -> Option<Calibration> {
         log::warn!("{path}, line {line} is skipped: {}", skipped.why);
     }
     let to_it = target.and_then(|target| calibrate(&outcomes.records, Some(target)));
-    to_it.or_else(|| calibrate(&outcomes.records, None))
+    to_it.filter(|learnt| learnt.from >= ENOUGH).or_else(|| calibrate(&outcomes.records, None))
 }
 
 impl Settings {
