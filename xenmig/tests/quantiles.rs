@@ -133,3 +133,26 @@ fn what_happens_lies_within_the_quantiles_about_as_often_as_they_say() {
         }
     }
 }
+
+/// A window with these counts at these milliseconds.
+fn counted<const N: usize>(points: [(u64, u64); N]) -> Window {
+    let points = points.map(|(ms, pages)| (Duration::from_millis(ms), Pages(pages)));
+    Window { points: points.to_vec(), ..window(&mut idle(), 0.1) }
+}
+
+#[test]
+fn bursts_that_only_brief_windows_saw_count() {
+    let calm = counted([(250, 100), (1000, 400), (3000, 1200)]);
+    let briefly = |pages| counted([(100, pages), (300, 3 * pages)]);
+    let with = |bursts: usize| {
+        let brief = (0..6).map(|nth| briefly(if nth < bursts { 2000 } else { 40 }));
+        let windows: Vec<_> = std::iter::repeat_n(calm.clone(), 3).chain(brief).collect();
+        predicted(&Curve::all_measured(&windows, Pages(40_000)))
+    };
+    let (calm, bursts) = (with(0), with(2));
+    assert!(calm.downtime_s.p90 < 1.2 * calm.expected.downtime_s, "{calm:?}");
+    // A burst of 20,000 pages a second beside a link that carries 14,600 leaves nearly all it dirties.
+    let (p90, expected) = (bursts.downtime_s.p90, bursts.expected.downtime_s);
+    assert!(p90 > 1.5 * expected, "{p90} s, {expected} s expected");
+    assert!(bursts.downtime_s.p10 < expected, "{bursts:?}");
+}

@@ -1,6 +1,7 @@
 //! A check: the verdict with its reasons, then what it rests on.
 
 use xenmig::check::{BandwidthSource, Report, Subject, Target};
+use xenmig::dirty::Sample;
 use xenmig::inventory::Inventory;
 use xenmig::model::{Outcome, Prediction, Quantiles};
 use xenmig::policy::Budget;
@@ -31,9 +32,8 @@ pub fn check(report: &Report, style: Style) -> String {
     }
     out += &facts(report, style);
     if let Some(curve) = &report.curve {
-        let windows = report.sample.as_ref().map_or(0, |sample| sample.windows.len());
-        let plural = if windows == 1 { "" } else { "s" };
-        let title = format!("Distinct pages dirtied after t (mean of {windows} window{plural})");
+        let windows = report.sample.as_ref().map(windows).unwrap_or_default();
+        let title = format!("Distinct pages dirtied after t{windows}");
         out += &format!("\n{}\n", style.strong(&title));
         out += &lines(graph::curve(curve.points(), graph::WIDTH, style));
     }
@@ -48,6 +48,18 @@ pub fn check(report: &Report, style: Style) -> String {
         out += &lines(rounds(&prediction.expected));
     }
     out
+}
+
+/// ` (mean of 3 windows and 6 brief ones)`
+fn windows(sample: &Sample) -> String {
+    let long = sample.long().count();
+    let plural = if long == 1 { "" } else { "s" };
+    let brief = match sample.windows.len() - long {
+        0 => String::new(),
+        1 => " and a brief one".to_owned(),
+        more => format!(" and {more} brief ones"),
+    };
+    format!(" (mean of {long} window{plural}{brief})")
 }
 
 pub fn verdict(report: &Report, style: Style) -> String {

@@ -145,7 +145,7 @@ impl Sample {
     }
 
     /// The windows but the brief ones.
-    fn long(&self) -> impl Iterator<Item = &Window> {
+    pub fn long(&self) -> impl Iterator<Item = &Window> {
         let longest = self.windows.iter().map(Window::length).max().unwrap_or_default();
         self.windows.iter().filter(move |window| window.length() * 2 >= longest)
     }

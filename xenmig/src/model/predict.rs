@@ -79,6 +79,9 @@ impl Prediction {
 /// - Few windows show less than the whole spread. So each window's deviation from the mean is
 ///   widened by √(n/(n−1)) · t/z, with Student's t at 90 % for n−1 degrees of freedom and z for
 ///   infinitely many: 3.4 for two windows, 1.8 for three, 1.3 for six.
+/// - A brief window is a moment like any other. A guest that follows one goes on, when it has ended,
+///   as one of the longer ones did from there. So there are two deviations, each widened by the
+///   number of windows that saw it.
 /// - One window shows no spread at all. Then every imagined guest dirties by a log-normal factor
 ///   more or less, with a standard deviation of 0.3: an assumption, and said so here.
 /// - Beyond the window, where W is extended, each imagined guest lies somewhere between the bounds
@@ -92,12 +95,11 @@ pub fn predict<P: PrecopyPolicy>(
 ) -> Option<Prediction> {
     let mean = Curve::mean(curves)?;
     let expected = save_live(guest, link, &mean, &mut policy(), deadline);
-    // A window that was cut short says little about later times.
-    let whole: Vec<_> = curves.iter().filter(|c| c.sampled() * 2 >= mean.sampled()).collect();
+    let windows = Windows::new(curves, &mean);
     let mut random = Random::new(SEED);
     let drawn: Vec<_> = (0..DRAWS)
         .map(|_| {
-            let imagined = Imagined::new(&mean, &whole, &mut random);
+            let imagined = Imagined::new(&mean, &windows, &mut random);
             save_live(guest, link, imagined, &mut policy(), deadline)
         })
         .collect();
@@ -116,14 +118,40 @@ pub fn predict<P: PrecopyPolicy>(
     })
 }
 
+/// The windows of a sample, brief ones and those that were cut short among them.
+struct Windows<'a> {
+    all: Vec<&'a Curve>,
+    /// Those that were not cut short, which says little about later times. Never empty.
+    long: Vec<&'a Curve>,
+    /// Up to here all of them have looked on, in seconds.
+    shared: f64,
+}
+
+impl<'a> Windows<'a> {
+    fn new(curves: &'a [Curve], mean: &Curve) -> Self {
+        let is_long = |curve: &&Curve| curve.sampled() * 2 >= mean.sampled();
+        let shared = curves.iter().map(Curve::sampled).min().unwrap_or_default().as_secs_f64();
+        Self { all: curves.iter().collect(), long: curves.iter().filter(is_long).collect(), shared }
+    }
+
+    /// A window to follow while all look on, and one to follow then.
+    fn draw(&self, random: &mut Random) -> [&'a Curve; 2] {
+        let early = self.all[random.below(self.all.len())];
+        let is_long = self.long.iter().any(|long| std::ptr::eq(*long, early));
+        let late = if is_long { early } else { self.long[random.below(self.long.len())] };
+        [early, late]
+    }
+}
+
 /// A guest that could be the sampled one.
 struct Imagined<'a> {
     mean: &'a Curve,
-    windows: &'a [&'a Curve],
+    windows: &'a Windows<'a>,
     random: &'a mut Random,
-    /// The window it follows.
-    window: usize,
-    widening: f64,
+    /// The windows it follows.
+    followed: [&'a Curve; 2],
+    /// What their deviations from the mean are widened by.
+    widening: [f64; 2],
     /// Factor on all dirtying.
     level: f64,
     /// Where between the bounds of an extended curve this guest lies, −1 to 1.
@@ -131,13 +159,23 @@ struct Imagined<'a> {
 }
 
 impl<'a> Imagined<'a> {
-    fn new(mean: &'a Curve, windows: &'a [&'a Curve], random: &'a mut Random) -> Self {
-        let level =
-            if windows.len() == 1 { (SINGLE_WINDOW_SPREAD * random.normal()).exp() } else { 1.0 };
+    fn new(mean: &'a Curve, windows: &'a Windows<'a>, random: &'a mut Random) -> Self {
+        // A single one shows no spread at later times.
+        let single = windows.long.len() == 1;
+        let level = if single { (SINGLE_WINDOW_SPREAD * random.normal()).exp() } else { 1.0 };
         let beyond = 2.0 * random.uniform() - 1.0;
-        let widening = widening(windows.len());
-        let window = random.below(windows.len());
-        Self { mean, windows, random, window, widening, level, beyond }
+        let widening = [widening(windows.all.len()), widening(windows.long.len())];
+        let followed = windows.draw(random);
+        Self { mean, windows, random, followed, widening, level, beyond }
+    }
+
+    /// How much more than the mean this guest has dirtied.
+    fn deviation(&self, seconds: f64) -> f64 {
+        let by = |window: &Curve, s: f64| self.pages(window, s) - self.pages(self.mean, s);
+        let shared = seconds.min(self.windows.shared);
+        let [early, late] = self.followed;
+        let [widen_early, widen_late] = self.widening;
+        widen_early * by(early, shared) + widen_late * (by(late, seconds) - by(late, shared))
     }
 
     fn pages(&self, curve: &Curve, seconds: f64) -> f64 {
@@ -151,15 +189,12 @@ impl Dirtying for Imagined<'_> {
     fn cleaned(&mut self, seconds: f64) {
         let length = self.mean.sampled().as_secs_f64().max(1e-9);
         if self.random.uniform() < seconds / length {
-            self.window = self.random.below(self.windows.len());
+            self.followed = self.windows.draw(self.random);
         }
     }
 
     fn dirtied(&self, seconds: f64) -> f64 {
-        let window = self.windows[self.window];
-        let mean = self.pages(self.mean, seconds);
-        let deviation = self.pages(window, seconds) - mean;
-        let pages = (mean + self.widening * deviation) * self.level;
+        let pages = (self.pages(self.mean, seconds) + self.deviation(seconds)) * self.level;
         pages.clamp(0.0, self.mean.limit())
     }
 }
