@@ -27,9 +27,6 @@ use crate::policy::gate::{self, Arrival, Judgement};
 use crate::policy::precopy::{Controller, Known};
 use crate::units::BytesPerSecond;
 
-/// A steered save that still copies after so long does not converge.
-const DEADLINE: Duration = Duration::from_secs(3600);
-
 /// What to check by.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
@@ -188,7 +185,8 @@ impl Options<'_> {
     ) -> Option<Prediction> {
         let (link, guest) = (self.link_beside(sample)?, Guest::from(domain));
         let controller = self.controller(domain, Some(sample), &link)?;
-        let predicted = predict(&guest, &link, curves, || controller.clone(), DEADLINE)?;
+        let deadline = deadline(&guest, &link);
+        let predicted = predict(&guest, &link, curves, || controller.clone(), deadline)?;
         predicted.expected.moved().then_some(predicted)
     }
 
@@ -218,6 +216,13 @@ impl Options<'_> {
         let first = first.and_then(|s| Duration::try_from_secs_f64(s).ok());
         self.settings.sampling.plan_for(first)
     }
+}
+
+/// A steered save of `guest` over `link` that still copies after so long does not converge.
+pub(crate) fn deadline(guest: &Guest, link: &Link) -> Duration {
+    const LEAST: Duration = Duration::from_secs(3600);
+    let first = link.round_s(&guest.everything(), guest.p2m_size);
+    LEAST.max(Duration::try_from_secs_f64(3.0 * first).unwrap_or(Duration::MAX))
 }
 
 /// Checks whether `domain` may be migrated now.

@@ -11,6 +11,7 @@ use crate::host::{
 };
 use crate::model::Prediction;
 use crate::policy::gate::{self, Facts, Judgement, Sampling, Target, Verdict};
+use crate::policy::precopy::OnMiss;
 
 /// What is known without sampling.
 pub(super) struct Looked {
@@ -88,7 +89,8 @@ impl Looked {
         let prediction = steered.or_else(|| options.predict_stock(&self.domain, sample, curves));
         let spread = options.finish_spread();
         let prediction = prediction.map(|prediction| prediction.with_finish_spread(spread));
-        let judgement = self.judge(options, Sampling::Taken(sample), prediction.as_ref());
+        let prediction_of = prediction.as_ref().map(|prediction| (prediction, predicted_steered));
+        let judgement = self.judge(options, Sampling::Taken(sample), prediction_of);
         let (sample, curve) = (Some(sample.clone()), Curve::mean(curves));
         Report { sample, curve, prediction, predicted_steered, ..self.report(options, judgement) }
     }
@@ -102,8 +104,9 @@ impl Looked {
         &self,
         options: &Options<'_>,
         sampling: Sampling<'_>,
-        prediction: Option<&Prediction>,
+        prediction: Option<(&Prediction, bool)>,
     ) -> Judgement {
+        let steered = prediction.is_some_and(|(_, steered)| steered);
         gate::judge(&Facts {
             domain: &self.domain,
             setup: self.setup.as_ref(),
@@ -117,7 +120,8 @@ impl Looked {
             sampling,
             bandwidth: options.link_bandwidth().map(|(rate, _)| rate),
             costs: options.costs(),
-            prediction,
+            prediction: prediction.map(|(prediction, _)| prediction),
+            downtime_enforced: steered && options.settings.steering.on_miss == OnMiss::Abort,
             budget: &options.settings.budget,
             thresholds: &options.settings.thresholds,
         })

@@ -1,22 +1,17 @@
 //! A migration in the model only: the save loop over the curve that the gate sampled, decided by
 //! the same controller, told by the same events. Nothing leaves.
 
-use std::time::Duration;
-
 use super::event::{Event, Stage};
 use super::hook::Event as HookEvent;
 use super::report::{Fate, Report};
 use super::timeline::Timeline;
-use crate::check::Options;
+use crate::check::{Options, deadline};
 use crate::error::{Error, Kind, Result};
 use crate::host::Domain;
 use crate::model::{
     Decision, Format, Guest, Link, Load, Outcome, PrecopyPolicy, PrecopyStats, Stock, save_live,
 };
 use crate::policy::precopy::Controller;
-
-/// As for a steered save in [`crate::check`].
-const DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Rehearses the migration of `domain` that the gate of `report` has let through.
 ///
@@ -38,7 +33,7 @@ pub(super) fn rehearse(
     report.rehearsed = true;
     (report.to_be_steered, report.steered) = (controller.is_some(), controller.is_some());
     let mut player = Player { guest, controller, sending: 0.0, sent: 0, events: Vec::new() };
-    let outcome = save_live(&guest, &link, curve, &mut player, DEADLINE);
+    let outcome = save_live(&guest, &link, curve, &mut player, deadline(&guest, &link));
     let mut stages = vec![(Stage::Connecting, 0.0), (Stage::Sending, 0.0)];
     if outcome.moved() {
         stages.extend(player.last(&outcome, &link));

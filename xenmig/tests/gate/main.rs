@@ -108,6 +108,12 @@ const CASES: &[Case] = {
             w.windows().truncate(1);
             w.predicted().downtime_s.p90 = 0.51;
         }),
+        // The save holds it, or is given up.
+        ("prediction-uncertain", Info, |w| {
+            w.windows().truncate(1);
+            w.predicted().downtime_s.p90 = 0.51;
+            w.downtime_enforced = true;
+        }),
         ("fixed-costs-unknown", Info, |w| w.costs = None),
         ("memory-too-large", Block, |w| w.budget.total = Some(Duration::from_secs(1))),
         ("memory-too-large", Block, |w| w.budget.bytes = Some(Bytes(100 << 20))),

@@ -27,6 +27,7 @@ pub struct World {
     pub sample: Option<Sample>,
     pub error: Option<Error>,
     pub prediction: Option<Prediction>,
+    pub downtime_enforced: bool,
     pub bandwidth: Option<BytesPerSecond>,
     pub costs: Option<Costs>,
     pub budget: Budget,
@@ -88,6 +89,7 @@ impl World {
             sample: Some(sample),
             error: None,
             prediction: Some(prediction(1.6, 0.1, &[40_960.0, 60.0, 8.0])),
+            downtime_enforced: false,
             bandwidth: BytesPerSecond::new(125e6),
             costs: Some(Costs::default()),
             budget: Budget {
@@ -122,6 +124,7 @@ impl World {
             bandwidth: self.bandwidth,
             costs: self.costs,
             prediction: self.prediction.as_ref(),
+            downtime_enforced: self.downtime_enforced,
             budget: &self.budget,
             thresholds: &self.thresholds,
         })

@@ -54,6 +54,8 @@ pub struct Facts<'a> {
     pub costs: Option<Costs>,
     /// What the migration would cost; `None` without a sample or a bandwidth.
     pub prediction: Option<&'a Prediction>,
+    /// The save keeps the downtime's limit or is given up: what is predicted is one that keeps it.
+    pub downtime_enforced: bool,
     /// What it may cost.
     pub budget: &'a Budget,
     /// Where the rules draw their lines.

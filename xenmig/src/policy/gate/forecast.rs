@@ -81,9 +81,11 @@ pub(super) fn fixed_costs_unknown(facts: &Facts<'_>) -> Option<Fired> {
     })
 }
 
-/// Whether the upper quantiles stay within the configured share of all limits.
+/// Whether the upper quantiles stay within the configured share of all limits. A save that is
+/// suspended only where it keeps the downtime uses up what it has of that.
 fn kept_with_ease(facts: &Facts<'_>) -> bool {
-    let limits = [total(facts), downtime(facts), bytes(facts)];
+    let downtime = downtime(facts).filter(|_| !facts.downtime_enforced);
+    let limits = [total(facts), downtime, bytes(facts)];
     limits.iter().flatten().all(|limit| limit.quantiles.p90 <= facts.thresholds.ease * limit.most)
 }
 
@@ -198,12 +200,15 @@ fn bytes<'a>(facts: &Facts<'a>) -> Option<Limited<'a>> {
     })
 }
 
+/// What is shown of a quantile of guests that were not moved at all.
+const NOT_MOVED: &str = "never";
+
 fn show_s(seconds: f64) -> String {
-    show_duration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    Duration::try_from_secs_f64(seconds).map_or_else(|_| NOT_MOVED.to_owned(), show_duration)
 }
 
 fn show_bytes(bytes: f64) -> String {
-    Bytes(bytes as u64).to_string()
+    if bytes.is_finite() { Bytes(bytes as u64).to_string() } else { NOT_MOVED.to_owned() }
 }
 
 impl Limited<'_> {
