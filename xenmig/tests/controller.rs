@@ -427,3 +427,24 @@ fn a_guest_that_outruns_the_link_is_given_up_after_one_long_wait() {
         }
     }
 }
+
+/// Of a set that takes minutes to send, a small round clears next to nothing.
+#[test]
+fn a_large_set_of_a_guest_slower_than_the_link_is_sent_in_whole_rounds() {
+    let (rate, set) = (18_000.0, 4_000_000.0);
+    let dirtied = |s: f64| set * (1.0 - (-rate * s / set).exp());
+    let points = (0..400).map(|nth| f64::from(nth) * 2.0).map(|s| (s, dirtied(s)));
+    let guest = Guest::new(Pages(1 << 22), Pages(1 << 22));
+    let curve = Curve::from_points(points.collect(), Pages(1 << 22)).expect("a curve");
+    let link = Link { bandwidth: BytesPerSecond::new(1.25e8).expect("above 0"), ..link() };
+    let budget = Budget { downtime: Some(Duration::from_secs(1)), ..Budget::UNLIMITED };
+    for steady in [None, Some(true), Some(false)] {
+        let known = Known { guest, holds_back: true, steady, ..known() };
+        let mut controller = Controller::new(budget, Steering::default(), known);
+        let outcome = save_live(&guest, &link, &curve, &mut controller, Duration::MAX);
+        assert!(outcome.moved(), "steady {steady:?}: {:?}", controller.why());
+        assert!(outcome.downtime_s <= 1.0, "{}", outcome.downtime_s);
+        let once = link.round_s(&guest.everything(), guest.p2m_size);
+        assert!(outcome.total_s < 3.5 * once, "{} s, {once} s for one round", outcome.total_s);
+    }
+}

@@ -109,6 +109,8 @@ pub struct Controller {
     deceived: u32,
     pub(super) waited: Duration,
     wait_from: Option<Duration>,
+    /// The send after which no pages were held back any more.
+    whole_from: u32,
     cap: Option<u32>,
     why: Why,
 }
@@ -137,6 +139,7 @@ impl Controller {
             deceived: 0,
             waited: Duration::ZERO,
             wait_from: None,
+            whole_from: 0,
             cap: None,
             why: Why::NothingSent,
         }
@@ -176,12 +179,17 @@ impl Controller {
     fn downtime(&self, pending: f64, careful: bool) -> Option<f64> {
         let (known, costs) = (&self.known, &self.known.costs);
         let link = self.rate.link(known, careful)?;
-        let request = self.dirtying * costs.suspend_request.as_secs_f64();
-        let more = request + costs.suspend_pages + known.guest.deferred.0 as f64;
-        let last = Load::dirtied(pending + more);
+        let last = Load::dirtied(pending + self.gained());
         let spread = if careful { known.finish_spread } else { Duration::ZERO };
         let finish = costs.finish + spread;
         Some(link.round_s(&last, known.guest.p2m_size) + finish.as_secs_f64())
+    }
+
+    /// Pages that the last set has beside those that are pending when the guest is asked to suspend.
+    fn gained(&self) -> f64 {
+        let (guest, costs) = (&self.known.guest, &self.known.costs);
+        let request = self.dirtying * costs.suspend_request.as_secs_f64();
+        request + costs.suspend_pages + guest.deferred.0 as f64
     }
 
     /// Seconds that sending `pages` takes while the guest runs.
@@ -210,7 +218,8 @@ impl Controller {
             left.as_secs_f64() + live + down <= total.as_secs_f64()
         });
         let bytes = self.budget.bytes.is_none_or(|limit| {
-            self.sent_bytes + self.bytes(more) + self.bytes(pending) <= limit.0 as f64
+            self.sent_bytes + self.bytes(more) + self.bytes(pending + self.gained())
+                <= limit.0 as f64
         });
         time && bytes
     }
@@ -266,16 +275,25 @@ impl Controller {
             return Some((Why::Looking, Decision::Wait(TICK)));
         };
         let left = self.left(pending, growth).unwrap_or(0.0);
-        let hopeful = self.stale < 2 * PATIENCE && stats.iteration < MOST_ROUNDS;
+        let goes_on = stats.iteration - self.whole_from < MOST_ROUNDS;
+        let hopeful = self.stale < 2 * PATIENCE && goes_on;
         if hopeful && !self.was_deceived_too_often() && self.keeps_downtime(left) {
             self.hoped = Some(left.max(1.0));
             return Some((Why::Calm, Decision::Continue));
         }
-        let shrinks = self.stale < PATIENCE && stats.iteration < MOST_ROUNDS;
+        let shrinks = self.stale < PATIENCE && goes_on;
         if self.may_wait(stats.elapsed, !shrinks) {
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
         shrinks.then_some((Why::Shrinks, Decision::Continue))
+    }
+
+    /// The same from now on, where small rounds do too little.
+    pub(super) fn whole_rounds(&mut self, stats: &PrecopyStats) -> Option<(Why, Decision)> {
+        self.send_whole_rounds();
+        self.whole_from = stats.iteration;
+        (self.stale, self.least) = (0, f64::INFINITY);
+        self.rounds(stats)
     }
 
     /// A round that costs next to nothing is sent although the budget is kept already.

@@ -25,6 +25,10 @@ pub(super) const PROGRESS: f64 = 0.985;
 const PATIENCE: u32 = 6;
 /// Small rounds after which the search ends.
 const MOST: u32 = 400;
+/// A set that takes so many small rounds is large: what one of them clears is too little of it to
+/// tell whether they help. Whole rounds leave less and less of it if the guest is slower than the
+/// link.
+const LARGE: f64 = 20.0;
 /// A whole round is better than small ones if it leaves less than this share of what it sends.
 const CONVERGES: f64 = 0.5;
 /// The guest is busy if it dirties more than this share of what the link carries ...
@@ -36,9 +40,6 @@ const CALMER: f64 = 0.5;
 impl Controller {
     /// The next step; `None` when no round will help.
     pub(super) fn parts(&mut self, stats: &PrecopyStats) -> Option<(Why, Decision)> {
-        if stats.iteration >= MOST {
-            return None;
-        }
         let pending = stats.pending;
         let carried = self.carried(CHUNK)?;
         let chunk = self.chunk(pending, carried);
@@ -47,6 +48,15 @@ impl Controller {
         // While waiting, what became dirty lately; before, all since the log was cleaned.
         let growth = self.growth.lately().unwrap_or(stats.fresh / since);
         let busy = growth * CHUNK.as_secs_f64() > BUSY * carried;
+        let outrun = self.busy.unwrap_or(growth).max(growth) * CHUNK.as_secs_f64() > carried;
+        let many = stats.iteration >= MOST;
+        let too_little = self.stale >= PATIENCE && pending > LARGE * carried;
+        if (many || too_little) && !outrun {
+            return self.whole_rounds(stats);
+        }
+        if many {
+            return None;
+        }
         // Little growth may mean a calm guest, or one all of whose hot pages are dirty already.
         let long_ago = since > 3.0 * CHUNK.as_secs_f64() && self.growth.looked().is_zero();
         let subsided = self.busy.is_some_and(|growing| !busy && growth < CALMER * growing);
@@ -77,7 +87,6 @@ impl Controller {
             return Some((Why::Busy, Decision::Wait(TICK)));
         }
         if last {
-            let outrun = self.busy.unwrap_or(growth).max(growth) * CHUNK.as_secs_f64() > carried;
             if outrun || self.known.steady == Some(true) || self.waited.is_zero() {
                 return None;
             }
