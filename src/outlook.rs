@@ -153,6 +153,7 @@ impl Outlook {
             downtime: settings.budget.downtime,
             total: settings.budget.total,
             count: view.count,
+            finish_spread: options.finish_spread(),
         };
         let profile = Profile::learn(&costs, view.zone.clone());
         let advice = profile

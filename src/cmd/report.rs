@@ -126,7 +126,8 @@ fn nothing(args: &Args, source: &Source, past: Duration) -> Error {
 }
 
 fn portrait(outlook: Outlook) -> Portrait {
-    let week = Week::of(&outlook.costs, &outlook.zone);
+    let finish_spread = outlook.wanted.finish_spread;
+    let week = Week::of(&outlook.costs, &outlook.zone, finish_spread);
     let last = outlook.last_seen().unwrap_or_default();
     let lately = outlook.past.lately(last - LATELY_S, SAMPLES);
     let looks: Vec<_> = lately.looks().collect();
@@ -138,7 +139,7 @@ fn portrait(outlook: Outlook) -> Portrait {
     Portrait {
         week,
         dirtied: spread(&lately.observations),
-        by_bandwidth: by_bandwidth(&looks, &outlook.link, &bandwidths, limit),
+        by_bandwidth: by_bandwidth(&looks, &outlook.link, &bandwidths, limit, finish_spread),
         outlook,
     }
 }

@@ -143,6 +143,7 @@ fn judge(kind: &Kind, seed: u64) -> Judged {
     // At some hour of the first held-out day.
     let now = MONDAY + PAST_DAYS * DAY + (uniform(seed, 4) * DAY as f64) as i64;
     let wanted = Wanted {
+        finish_spread: Duration::ZERO,
         now_unix_s: now,
         horizon: Duration::from_secs(7 * DAY as u64),
         downtime: Some(Duration::from_secs_f64(BUDGET_S)),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::past::Look;
 use super::profile::{quantile, sort};
-use crate::model::Link;
+use crate::model::{Costs, Link};
 use crate::units::BytesPerSecond;
 
 /// What migrations would have cost over one link.
@@ -33,24 +33,27 @@ pub struct Limit {
 }
 
 /// What migrations would have cost at the times of `looks`, over a link like `link` with each of
-/// `bandwidths`.
+/// `bandwidths`, where the hosts take up to `finish_spread` longer than usual in nine of ten.
 #[must_use]
 pub fn by_bandwidth(
     looks: &[Look],
     link: &Link,
     bandwidths: &[BytesPerSecond],
     limit: Option<Limit>,
+    finish_spread: Duration,
 ) -> Vec<AtBandwidth> {
+    let slow = Costs { finish: link.costs.finish + finish_spread, ..link.costs };
     let at = |&bandwidth: &BytesPerSecond| {
         let link = Link { bandwidth, ..*link };
+        let p90 = |all: &[(f64, f64)]| Some(quantile(all, 0.9)? + finish_spread.as_secs_f64());
         let stock = looks.iter().filter_map(|look| look.stock(&link));
         let mut downtimes: Vec<_> = stock.map(|seen| (seen.downtime_s, seen.weight)).collect();
         sort(&mut downtimes);
         AtBandwidth {
             bandwidth_bytes_per_s: bandwidth,
             downtime_s: quantile(&downtimes, 0.5),
-            downtime_p90_s: quantile(&downtimes, 0.9),
-            fits: limit.and_then(|limit| fits(looks, &link, limit)),
+            downtime_p90_s: p90(&downtimes),
+            fits: limit.and_then(|limit| fits(looks, &Link { costs: slow, ..link }, limit)),
         }
     };
     bandwidths.iter().map(at).collect()
@@ -67,7 +70,7 @@ mod tests {
     use super::*;
     use crate::history::{Logged, Observation, Past};
     use crate::host::Uuid;
-    use crate::model::{Costs, Format};
+    use crate::model::Format;
     use crate::units::Pages;
 
     fn looks(rates: impl Iterator<Item = u64>) -> Vec<Look> {
@@ -92,7 +95,7 @@ mod tests {
         let link = Link { bandwidth: rates[0], format: Format::XEN, costs: Costs::default() };
         let limit =
             Limit { downtime: Duration::from_millis(300), total: Duration::from_secs(3600) };
-        let all = by_bandwidth(&looks, &link, &rates, Some(limit));
+        let all = by_bandwidth(&looks, &link, &rates, Some(limit), Duration::ZERO);
         assert!(all.windows(2).all(|pair| pair[0].downtime_s > pair[1].downtime_s), "{all:?}");
         assert!(all.iter().all(|at| at.downtime_p90_s >= at.downtime_s));
         let fits: Vec<_> = all.iter().filter_map(|at| at.fits).collect();
@@ -104,7 +107,7 @@ mod tests {
     fn nothing_seen_says_nothing() {
         let rate = BytesPerSecond::new(1e9).unwrap();
         let link = Link { bandwidth: rate, format: Format::XEN, costs: Costs::default() };
-        let all = by_bandwidth(&[], &link, &[rate], None);
+        let all = by_bandwidth(&[], &link, &[rate], None, Duration::ZERO);
         assert_eq!((all[0].downtime_s, all[0].fits), (None, None));
     }
 }

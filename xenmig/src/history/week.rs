@@ -1,6 +1,7 @@
 //! What was seen of a domain by hour and weekday, without any model of it. Pure.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -38,20 +39,21 @@ struct Bin {
 }
 
 impl Bin {
-    fn hour(mut self) -> Option<Hour> {
+    fn hour(mut self, finish_spread: Duration) -> Option<Hour> {
         sort(&mut self.downtimes);
         Some(Hour {
             downtime_s: quantile(&self.downtimes, 0.5)?,
-            downtime_p90_s: quantile(&self.downtimes, 0.9)?,
+            downtime_p90_s: quantile(&self.downtimes, 0.9)? + finish_spread.as_secs_f64(),
             days: self.days.len(),
         })
     }
 }
 
 impl Week {
-    /// The week that `seen`, in any order, makes in the days of `zone`.
+    /// The week that `seen`, in any order, makes in the days of `zone`, where the hosts take up to
+    /// `finish_spread` longer than usual in nine of ten migrations.
     #[must_use]
-    pub fn of(seen: &[Seen], zone: &TimeZone) -> Self {
+    pub fn of(seen: &[Seen], zone: &TimeZone, finish_spread: Duration) -> Self {
         let mut bins: [[Bin; HOURS]; DAYS] = Default::default();
         for seen in seen {
             let moment = Moment::new(seen.at_unix_s, zone);
@@ -59,7 +61,7 @@ impl Week {
             bin.downtimes.push((seen.downtime_s, seen.weight));
             bin.days.insert(moment.day);
         }
-        Self { hours: bins.map(|day| day.map(Bin::hour)) }
+        Self { hours: bins.map(|day| day.map(|bin| bin.hour(finish_spread))) }
     }
 
     /// The hours in which something was seen.
@@ -88,7 +90,7 @@ mod tests {
             seen(25 + 14 * 24, 0.9, 1.0),
             seen(6 * 24 + 23, 2.0, 1.0),
         ];
-        let week = Week::of(&all, &TimeZone::UTC);
+        let week = Week::of(&all, &TimeZone::UTC, Duration::ZERO);
         let tuesday = week.hours[1][1];
         assert_eq!(tuesday, Some(Hour { downtime_s: 0.3, downtime_p90_s: 0.3, days: 3 }));
         assert_eq!(week.hours[6][23].map(|hour| hour.downtime_s), Some(2.0));
@@ -98,7 +100,7 @@ mod tests {
     #[test]
     fn the_hours_are_those_of_the_zone() {
         let zone = TimeZone::fixed(jiff::tz::offset(-1));
-        let week = Week::of(&[seen(0, 1.0, 1.0)], &zone);
+        let week = Week::of(&[seen(0, 1.0, 1.0)], &zone, Duration::ZERO);
         assert!(week.hours[6][23].is_some(), "{week:?}");
     }
 }
