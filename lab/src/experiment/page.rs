@@ -77,8 +77,8 @@ fn section(page: &mut String, figure: Figure, all: &[Run]) {
     }
     let _ = writeln!(
         page,
-        "\n| {} | curve | total | offline | moved | load: by the guest, by Xen, host | writes/s | advised against |\n\
-         | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "\n| {} | curve | total | down | offline | moved | load: by the guest, by Xen, host | writes/s | advised against |\n\
+         | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         figure.axis()
     );
     let runs = of(all, figure);
@@ -113,10 +113,11 @@ fn row(page: &mut String, curve: Curve, place: &Place, runs: &[&Run], all: &[Run
     };
     let _ = writeln!(
         page,
-        "| {:.0}{from} | {} | {} | {} | {} of {} | {shares} | {writes} | {advice} |",
+        "| {:.0}{from} | {} | {} | {} | {} | {} of {} | {shares} | {writes} | {advice} |",
         place.x,
         curve.name(),
         spread(place.total_s),
+        spread(place.downtime_s),
         spread(place.offline_s),
         place.moved,
         place.runs,

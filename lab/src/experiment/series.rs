@@ -24,6 +24,7 @@ impl Spread {
 pub(super) struct Place {
     pub(super) x: f64,
     pub(super) total_s: Option<Spread>,
+    pub(super) downtime_s: Option<Spread>,
     pub(super) offline_s: Option<Spread>,
     /// Migrations to the end.
     pub(super) moved: usize,
@@ -45,6 +46,7 @@ pub(super) fn places(runs: &[&Run], curve: Curve) -> Vec<Place> {
         Place {
             x,
             total_s: spread(&Run::total_s),
+            downtime_s: spread(&Run::downtime_s),
             offline_s: spread(&Run::offline_s),
             moved: here.iter().filter(|run| run.moved().is_some()).count(),
             warned: warned().count(),
