@@ -2,8 +2,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 XEN ?= 4.17
+PREFIX ?= /usr/local
 
-.PHONY: help deps build lint test test-unit test-lab xen-matrix demo faults accuracy bench bench-policy bench-record bench-window bench-network paper pictures doc
+.PHONY: help deps build-deps build install lint test test-unit test-lab xen-matrix demo faults accuracy bench bench-policy bench-record bench-window bench-network paper pictures doc
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -11,8 +12,14 @@ help: ## this list
 deps: ## install the Debian packages that are missing (root)
 	@scripts/deps
 
-build: deps ## release build of everything
-	cargo build --release --workspace
+build-deps: ## install only what the build needs (root)
+	@scripts/deps build
+
+build: build-deps ## release build of everything
+	XENMIG_ASSETS_DIR=$(CURDIR)/target/assets cargo build --release --workspace
+
+install: ## install what `make build` has built (root); PREFIX=/usr/local
+	scripts/install $(PREFIX)
 
 lint: deps ## format, clippy, dependency licences and advisories
 	scripts/lint
@@ -20,7 +27,7 @@ lint: deps ## format, clippy, dependency licences and advisories
 test: deps ## everything: lint, units, command line, both Xen versions, the lab
 	scripts/test
 
-test-unit: deps ## what needs neither Xen nor the lab
+test-unit: build-deps ## what needs neither Xen nor the lab
 	XENLAB=off cargo test --workspace
 
 test-lab: deps ## all lab tests on one Xen version: make test-lab XEN=4.20
