@@ -43,7 +43,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Print one JSON document instead of text
+    /// Print JSON instead of text: one document, or one a line as things happen
     #[arg(long, global = true)]
     pub json: bool,
 
@@ -461,7 +461,7 @@ pub struct Place {
 #[command(after_help = "\
 Examples:
   xenmig hook                                 is it installed, and for this Xen?
-  eval \"$(xenmig hook --print-env --downtime 300ms)\"; xl migrate db target
+  env=$(xenmig hook --print-env --downtime 300ms) && eval \"$env\" && xl migrate db target
   xenmig hook --json --on-miss throttle | jq .environment")]
 pub struct Hook {
     /// Print the environment as commands for the shell

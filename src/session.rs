@@ -145,5 +145,9 @@ impl Memory {
 }
 
 fn options(config: &Config) -> Options {
-    Options { save_helpers: config.save_helpers().to_vec(), ..Options::default() }
+    Options {
+        save_helpers: config.save_helpers().to_vec(),
+        hook: config.hook().map(ToOwned::to_owned),
+        ..Options::default()
+    }
 }

@@ -22,7 +22,7 @@ pub fn run(args: &Hook, global: &Global) -> Result<ExitCode> {
     // What is wrong with it is better known now than in a save.
     let config = Config::load(global.config.as_deref())?;
     let configured = config.save_helpers().first().cloned();
-    let parts = Parts::find(configured.clone());
+    let parts = Parts::find(configured.clone(), config.hook().map(ToOwned::to_owned));
     let mut environment = Vec::new();
     if let Some(wrapper) = &parts.wrapper {
         environment.push((HELPER_VARIABLE, text(wrapper)?));

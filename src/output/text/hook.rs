@@ -21,7 +21,8 @@ pub fn hook(parts: &Parts, style: Style) -> String {
     out += &field("Helper", &show(&parts.stock), style);
     out += &match parts.trouble() {
         None => format!(
-            "\n{}\n  eval \"$(xenmig hook --print-env --downtime 300ms)\"\n  xl migrate DOMAIN HOST\n",
+            "\n{}\n  env=$(xenmig hook --print-env --downtime 300ms) && eval \"$env\" &&\n    \
+             xl migrate DOMAIN HOST\n",
             style.good("Saves can be steered:")
         ),
         Some(trouble) => {

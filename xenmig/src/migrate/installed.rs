@@ -32,16 +32,16 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Looks around the program that runs, which is linked with the host's libxl. `named` is
-    /// libxl's helper as the configuration names it.
+    /// Looks around the program that runs, which is linked with the host's libxl. `stock` is
+    /// libxl's helper and `wrapper` the one before it, where the configuration names them.
     #[must_use]
-    pub fn find(named: Option<PathBuf>) -> Self {
+    pub fn find(stock: Option<PathBuf>, wrapper: Option<PathBuf>) -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
-        let wrapper = own_wrapper();
+        let wrapper = wrapper.map_or_else(own_wrapper, |named| named.is_file().then_some(named));
         let library = variable(LIBRARY_VARIABLE)
             .or_else(|| wrapper.as_deref().and_then(Path::parent).and_then(library));
         let not = wrapper.as_deref().unwrap_or(Path::new(""));
-        let stock = stock_helper(variable(STOCK_VARIABLE).or(named), "self", not);
+        let stock = stock_helper(variable(STOCK_VARIABLE).or(stock), "self", not);
         Self { wrapper, library, stock }
     }
 

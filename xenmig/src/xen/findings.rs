@@ -75,7 +75,7 @@ fn guard(options: &Options) -> Finding {
 }
 
 fn hook(options: &Options) -> Finding {
-    let parts = Parts::find(options.save_helpers.first().cloned());
+    let parts = Parts::find(options.save_helpers.first().cloned(), options.hook.clone());
     match (parts.trouble(), parts.stock) {
         (None, Some(stock)) => good("hook", format!("saves by {} can be steered", stock.display())),
         (trouble, _) => Finding {

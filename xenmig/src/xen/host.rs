@@ -31,11 +31,14 @@ pub struct Options {
     pub run_directory: PathBuf,
     /// Programs that save domains; empty means those that are found.
     pub save_helpers: Vec<PathBuf>,
+    /// The wrapper through which saves are steered; `None` means the one that is found.
+    pub hook: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { run_directory: PathBuf::from("/run/xenmig"), save_helpers: Vec::new() }
+        let run_directory = PathBuf::from("/run/xenmig");
+        Self { run_directory, save_helpers: Vec::new(), hook: None }
     }
 }
 
