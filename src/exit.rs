@@ -44,6 +44,11 @@ pub fn refused() -> ExitCode {
     of_fate(&Fate::Refused)
 }
 
+/// None of the hosts that were asked gave an answer.
+pub fn unreachable() -> ExitCode {
+    UNAVAILABLE.into()
+}
+
 /// What became of a migration.
 pub fn of_fate(fate: &Fate) -> ExitCode {
     let status: u8 = match fate {

@@ -50,6 +50,7 @@ pub fn run(args: &Place, global: &Global) -> Result<ExitCode> {
     Ok(match placement.best() {
         _ if session.interrupted() => exit::interrupted(),
         Some(_) => ExitCode::SUCCESS,
+        None if placement.ranked.is_empty() => exit::unreachable(),
         None => exit::refused(),
     })
 }

@@ -27,7 +27,7 @@ pub fn run(args: &Record, global: &Global) -> Result<ExitCode> {
     }
     let session = Session::open(global)?;
     let settings = with_options(session.config.record(), args)?;
-    let store = HistoryStore::open(&file(args, &session))?;
+    let store = HistoryStore::open(&file(args, &session)?)?;
     log::info!("the log is {}", store.path().display());
     session.prepare_to_sample()?;
 
@@ -62,9 +62,14 @@ fn with_options(mut settings: Settings, args: &Record) -> Result<Settings> {
     Ok(settings)
 }
 
-/// The log's file.
-fn file(args: &Record, session: &Session) -> PathBuf {
-    args.store.clone().unwrap_or_else(|| session.config.state_dir().join(FILE))
+/// The log's file: never this host's log for guests that do not exist.
+fn file(args: &Record, session: &Session) -> Result<PathBuf> {
+    match &args.store {
+        Some(file) => Ok(file.clone()),
+        None if session.is_real() => Ok(session.config.state_dir().join(FILE)),
+        None => Err(Error::new(Kind::Usage, "a simulated host has no log of its own")
+            .hint("name a file for it with --store")),
+    }
 }
 
 /// What a stock migration of `domain` would cost.

@@ -30,8 +30,25 @@ struct PlanDocument<'a> {
     would_start: bool,
     transport: &'a str,
     hook: Option<&'a PathBuf>,
-    steering: Option<Steering>,
+    steering: Option<SteeringPart>,
     check: Document<'a>,
+}
+
+#[derive(Serialize)]
+struct SteeringPart {
+    on_miss: OnMiss,
+    /// Of a physical CPU, as in the configuration.
+    cap_floor_share: f64,
+    hold_back: bool,
+    max_wait_s: f64,
+}
+
+impl SteeringPart {
+    fn of(steering: &Steering) -> Self {
+        let Steering { on_miss, cap_floor, hold_back, max_wait } = *steering;
+        let cap_floor_share = f64::from(cap_floor) / 100.0;
+        Self { on_miss, cap_floor_share, hold_back, max_wait_s: max_wait.as_secs_f64() }
+    }
 }
 
 impl Plan<'_> {
@@ -42,7 +59,7 @@ impl Plan<'_> {
             would_start: self.may_start,
             transport: self.transport,
             hook: self.wrapper,
-            steering: self.steered.then_some(self.settings.steering),
+            steering: self.steered.then(|| SteeringPart::of(&self.settings.steering)),
             check: self.gate.document(),
         })
     }

@@ -18,6 +18,9 @@ pub fn place(placement: &Placement, style: Style) -> String {
     let best = placement.best().and_then(|report| report.target.as_ref());
     let mut out = match best {
         Some(best) => format!("{} is the best place for {who}\n", style.strong(&best.name)),
+        None if placement.ranked.is_empty() => {
+            format!("no host has told of itself, so there is no place for {who} yet\n")
+        }
         None => format!("{who} should go to none of these hosts now\n"),
     };
     for report in &placement.ranked {

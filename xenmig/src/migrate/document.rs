@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::report::{Fate, Report};
 use crate::history::SentRound;
 use crate::host::GuestType;
+use crate::model::Policy as SavePolicy;
 use crate::policy::gate::Verdict;
 use crate::policy::precopy::Why;
 
@@ -59,6 +60,8 @@ struct Predicted {
     downtime_s: f64,
     downtime_p90_s: f64,
     bytes: u64,
+    /// Whose policy the save follows: `stock` is Xen's, `budget` is xenmig's.
+    policy: SavePolicy,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,6 +93,7 @@ impl<'a> Document<'a> {
             downtime_s: prediction.expected.downtime_s,
             downtime_p90_s: prediction.downtime_s.p90,
             bytes: prediction.expected.bytes.round() as u64,
+            policy: if gate.predicted_steered { SavePolicy::Budget } else { SavePolicy::Stock },
         });
         Self {
             schema: "xenmig.migrate/1",
