@@ -88,25 +88,74 @@ pub fn stock_helper(named: Option<PathBuf>, pid: &str, wrapper: &Path) -> Option
     const USUAL: [&str; 3] = ["/usr/lib/xen/bin", "/usr/libexec/xen/bin", "/usr/local/lib/xen/bin"];
     let identity = |path: &Path| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
     let not = identity(wrapper);
-    let usual = USUAL.iter().map(|folder| Path::new(folder).join("libxl-save-helper"));
-    let mut all = named.into_iter().chain(built_in_helper(pid)).chain(usual);
+    let libxl = Libxl::of(pid);
+    let built_in = libxl.as_ref().and_then(Libxl::helper);
+    let versioned = libxl.as_ref().and_then(Libxl::folder);
+    let folders = versioned.into_iter().chain(USUAL.map(PathBuf::from));
+    let usual = folders.map(|folder| folder.join(HELPER));
+    let mut all = named.into_iter().chain(built_in).chain(usual);
     all.find(|path| path.is_file() && identity(path) != not)
 }
 
-/// The save helper that the libxl in process `pid` (a number, or `self`) has built in: that of the
-/// Xen it belongs to, wherever others may be.
-#[must_use]
-pub fn built_in_helper(pid: &str) -> Option<PathBuf> {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-    let libxl = maps.lines().find_map(|line| {
-        let path = &line[line.find('/')?..];
-        path.rsplit('/').next()?.starts_with("libxenlight.so").then_some(path)
-    })?;
-    let library = std::fs::read(libxl).ok()?;
-    let end = memmem::find(&library, b"/libxl-save-helper\0")? + b"/libxl-save-helper".len();
-    let begin = memchr::memrchr(0, &library[..end])? + 1;
-    let path = PathBuf::from(OsStr::from_bytes(&library[begin..end]));
-    (path.is_absolute() && path.is_file()).then_some(path)
+/// File name of libxl's own save helper.
+const HELPER: &str = "libxl-save-helper";
+
+/// The libxl that a process has loaded.
+#[derive(Debug, PartialEq, Eq)]
+struct Libxl {
+    /// Where it was when the process loaded it. By now another may be there, or none: a daemon goes
+    /// on with what it has when its packages are updated.
+    path: PathBuf,
+    /// What the process has, whatever became of its name, for those whom the kernel lets see it;
+    /// `None` while it still has that name.
+    loaded: Option<PathBuf>,
+}
+
+impl Libxl {
+    /// The one in process `pid` (a number, or `self`).
+    fn of(pid: &str) -> Option<Self> {
+        Self::in_maps(pid, &std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?)
+    }
+
+    /// The same, going by its `/proc/PID/maps`.
+    fn in_maps(pid: &str, maps: &str) -> Option<Self> {
+        maps.lines().find_map(|line| {
+            let path = &line[line.find('/')?..];
+            path.rsplit('/').next().filter(|name| name.starts_with("libxenlight.so"))?;
+            let loaded = || {
+                let range = line.split_ascii_whitespace().next()?;
+                Some(PathBuf::from(format!("/proc/{pid}/map_files/{range}")))
+            };
+            Some(match path.strip_suffix(" (deleted)") {
+                Some(path) => Self { path: path.into(), loaded: loaded() },
+                None => Self { path: path.into(), loaded: None },
+            })
+        })
+    }
+
+    /// The save helper it has built in: that of the Xen it belongs to, wherever others may be.
+    fn helper(&self) -> Option<PathBuf> {
+        let loaded = self.loaded.as_ref().and_then(|loaded| std::fs::read(loaded).ok());
+        let library = loaded.or_else(|| std::fs::read(&self.path).ok())?;
+        let end = memmem::find(&library, b"/libxl-save-helper\0")? + b"/libxl-save-helper".len();
+        let begin = memchr::memrchr(0, &library[..end])? + 1;
+        let path = PathBuf::from(OsStr::from_bytes(&library[begin..end]));
+        (path.is_absolute() && path.is_file()).then_some(path)
+    }
+
+    /// The folder that Debian keeps for the helpers of its version, which its file name tells as
+    /// `libxenlight.so.4.17.0` does; `None` when it does not.
+    fn folder(&self) -> Option<PathBuf> {
+        let (_, version) = self.path.file_name()?.to_str()?.split_once(".so.")?;
+        let mut numbers = version.split('.');
+        let (major, minor) = (number(numbers.next()?)?, number(numbers.next()?)?);
+        Some(format!("/usr/lib/xen-{major}.{minor}/bin").into())
+    }
+}
+
+/// `text`, if it is a number.
+fn number(text: &str) -> Option<&str> {
+    (!text.is_empty() && text.bytes().all(|c| c.is_ascii_digit())).then_some(text)
 }
 
 /// The version of the libxenctrl that a program or library was linked with, as `4.17`; `None` when
@@ -121,9 +170,8 @@ pub fn linked_xen(file: &Path) -> io::Result<Option<String>> {
     let version = memmem::find_iter(&bytes, NEEDED).find_map(|at| {
         let rest = &bytes[at + NEEDED.len()..];
         let version = std::str::from_utf8(&rest[..memchr::memchr(0, rest)?]).ok()?;
-        let number = |text: &str| text.bytes().all(|c| c.is_ascii_digit()) && !text.is_empty();
         let (major, minor) = version.split_once('.')?;
-        (number(major) && number(minor)).then(|| version.to_owned())
+        number(major).and(number(minor)).map(|_| version.to_owned())
     });
     Ok(version)
 }
@@ -214,6 +262,82 @@ mod tests {
 
     #[test]
     fn a_process_without_libxl_has_no_helper_built_in() {
-        assert_eq!(built_in_helper("0"), None);
+        assert_eq!(Libxl::of("0"), None);
+        assert_eq!(
+            Libxl::in_maps("7", "7f00-7f01 r--p 00000000 fe:00 17 /usr/lib/libc.so.6"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_libxl_that_was_updated_is_known_by_the_name_it_had() {
+        let line = |tail| format!("7f40a0-7f40b0 r-xp 00010000 fe:00 17   /usr/lib/{tail}");
+        let libxl = |tail| Libxl::in_maps("7", &line(tail)).unwrap();
+        let path = PathBuf::from("/usr/lib/libxenlight.so.4.17.0");
+        let now = Libxl { path: path.clone(), loaded: None };
+        assert_eq!(libxl("libxenlight.so.4.17.0"), now);
+        let loaded = Some("/proc/7/map_files/7f40a0-7f40b0".into());
+        assert_eq!(libxl("libxenlight.so.4.17.0 (deleted)"), Libxl { path, loaded });
+
+        let folder = |tail| libxl(tail).folder();
+        let known = Some("/usr/lib/xen-4.17/bin".into());
+        assert_eq!(folder("libxenlight.so.4.17"), known);
+        assert_eq!(folder("libxenlight.so.4.17.0 (deleted)"), known);
+        assert_eq!((folder("libxenlight.so"), folder("libxenlight.so.4.x")), (None, None));
+    }
+
+    /// A process that runs until it is dropped, and has loaded a file.
+    struct Daemon(std::process::Child);
+
+    impl Daemon {
+        fn with(library: &Path) -> Self {
+            use std::io::Read;
+            let mut shell = std::process::Command::new("sh");
+            let shell = shell.args(["-c", "echo; read end"]).env("LD_PRELOAD", library);
+            let pipe = std::process::Stdio::piped;
+            let mut shell = shell.stdin(pipe()).stdout(pipe()).spawn().unwrap();
+            shell.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+            Self(shell)
+        }
+
+        fn helper(&self) -> Option<PathBuf> {
+            stock_helper(None, &self.0.id().to_string(), Path::new(""))
+        }
+    }
+
+    impl Drop for Daemon {
+        fn drop(&mut self) {
+            self.0.kill().and_then(|()| self.0.wait()).unwrap();
+        }
+    }
+
+    /// Any library of this process, with the name of a save helper at its end.
+    fn libxl_with(helper: &Path) -> Vec<u8> {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let library = maps.lines().find_map(|line| {
+            let path = &line[line.find('/')?..];
+            path.contains("/libgcc_s.so").then_some(path)
+        });
+        let mut library = std::fs::read(library.unwrap()).unwrap();
+        library.extend([b"\0", helper.as_os_str().as_bytes(), b"\0"].concat());
+        library
+    }
+
+    #[test]
+    fn a_daemon_goes_on_with_its_helper_after_an_update() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let helper = file(&root, HELPER, b"");
+        let libxl = file(&root, "libxenlight.so.4.99.0", &libxl_with(&helper));
+        let daemon = Daemon::with(&libxl);
+        assert_eq!(daemon.helper().as_ref(), Some(&helper));
+
+        // As packages are: the new file in the old one's place.
+        let new = file(&root, "new", &libxl_with(&helper));
+        std::fs::rename(new, &libxl).unwrap();
+        assert_eq!(daemon.helper().as_ref(), Some(&helper));
+        std::fs::remove_file(&libxl).unwrap();
+        let root_only = rustix::process::geteuid().is_root();
+        assert_eq!(daemon.helper().is_some_and(|found| found == helper), root_only);
     }
 }
