@@ -4,7 +4,8 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use rustix::stdio::stdout;
 use xenmig::Result;
 use xenmig::dirty::Bitmap;
 use xenmig::migrate::hook::Event;
@@ -25,6 +26,8 @@ pub struct Live {
     pub signals: Held,
     /// Where the save writes to.
     pub stream: BorrowedFd<'static>,
+    /// Where this process tells its libxl how the save goes; `None` when that cannot be known.
+    pub libxl: Option<BorrowedFd<'static>>,
     pub begun: Instant,
     /// How much too high Xen's count of dirty pages is before the save's first CLEAN, which resets
     /// it: what an earlier save that failed has left. `None` before the first look.
@@ -40,15 +43,7 @@ impl Live {
         if let Some(signal) = self.signals.came() {
             return Some(format!("{signal} came"));
         }
-        // libxl's own wish: on SIGTERM, its helper puts something in the stream's place that
-        // cannot be written to.
-        let writable = |flags: OFlags| flags.intersects(OFlags::WRONLY | OFlags::RDWR);
-        if !fcntl_getfl(self.stream).is_ok_and(writable) {
-            return Some("libxl asks for it".to_owned());
-        }
-        let mut stream = [PollFd::from_borrowed_fd(self.stream, PollFlags::empty())];
-        let broken = poll(&mut stream, Some(&Timespec::default())).is_ok_and(|n| n > 0);
-        broken.then(|| "nobody reads its stream any more".to_owned())
+        ended(self.stream, self.libxl).map(str::to_owned)
     }
 
     /// Sleeps, but no longer than until somebody may want something.
@@ -57,12 +52,42 @@ impl Live {
             PollFd::from_borrowed_fd(self.stream, PollFlags::empty()),
             PollFd::from_borrowed_fd(self.signals.queue(), PollFlags::IN),
         ];
+        watched.extend(self.libxl.map(|libxl| PollFd::from_borrowed_fd(libxl, PollFlags::empty())));
         let words = self.telemetry.caller.as_ref().and_then(|caller| caller.words());
         watched.extend(words.map(|words| PollFd::from_borrowed_fd(words, PollFlags::IN)));
         let time = Timespec::try_from(time).unwrap_or_default();
         // Whatever ends it early shows in the look that follows.
         let _ = poll(&mut watched, Some(&time));
     }
+}
+
+/// Where this process, if it is libxl's helper, tells its libxl how the save goes: its stdout, a pipe
+/// (`transmit` in libxl_save_helper.c).
+pub fn libxl() -> Option<BorrowedFd<'static>> {
+    pipe(stdout())
+}
+
+fn pipe(fd: BorrowedFd<'_>) -> Option<BorrowedFd<'_>> {
+    let is_pipe = fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_fifo());
+    is_pipe.then_some(fd)
+}
+
+/// Why nothing can come of the save any more; `None` while something can.
+fn ended(stream: BorrowedFd<'_>, libxl: Option<BorrowedFd<'_>>) -> Option<&'static str> {
+    // libxl's own wish: on SIGTERM, its helper puts something in the stream's place that cannot be
+    // written to.
+    let writable = |flags: OFlags| flags.intersects(OFlags::WRONLY | OFlags::RDWR);
+    if !fcntl_getfl(stream).is_ok_and(writable) {
+        return Some("libxl asks for it");
+    }
+    let broken = |fd| {
+        let mut fd = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+        poll(&mut fd, Some(&Timespec::default())).is_ok_and(|n| n > 0)
+    };
+    if libxl.is_some_and(broken) {
+        return Some("its libxl has gone");
+    }
+    broken(stream).then_some("nobody reads its stream any more")
 }
 
 impl Machine for Live {
@@ -137,5 +162,31 @@ impl Machine for Live {
 
     fn tell(&mut self, event: &Event) {
         self.telemetry.tell(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::pipe as new_pipe;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_save_ends_with_its_libxl_and_with_its_stream() {
+        let ((reads, stream), (hears, tells)) = (new_pipe().unwrap(), new_pipe().unwrap());
+        let libxl = pipe(tells.as_fd());
+        assert!(libxl.is_some());
+        assert_eq!(ended(stream.as_fd(), libxl), None);
+        drop(hears);
+        assert_eq!(ended(stream.as_fd(), libxl), Some("its libxl has gone"));
+        assert_eq!(ended(stream.as_fd(), None), None);
+        drop(reads);
+        assert_eq!(ended(stream.as_fd(), None), Some("nobody reads its stream any more"));
+        let unwriteable = File::open("/dev/null").unwrap();
+        assert_eq!(ended(unwriteable.as_fd(), None), Some("libxl asks for it"));
+        // Whoever runs a save otherwise may have nothing there.
+        assert!(pipe(unwriteable.as_fd()).is_none());
     }
 }

@@ -17,7 +17,7 @@ use xenmig::{Error, Kind, Result};
 use crate::caller::Caller;
 use crate::driver::{Driver, Machine};
 use crate::holding;
-use crate::machine::Live;
+use crate::machine::{Live, libxl};
 use crate::signals::Held;
 use crate::telemetry::Telemetry;
 
@@ -39,7 +39,8 @@ pub fn begin(
     let mut telemetry = Telemetry::default();
     match prepare(domid, &mut telemetry, open) {
         Ok((saving, controller, guest)) => {
-            let mut live = Live { saving, telemetry, signals, stream, begun, stale: None };
+            let libxl = libxl();
+            let mut live = Live { saving, telemetry, signals, stream, libxl, begun, stale: None };
             let clock = clock_gettime(ClockId::Monotonic);
             let monotonic_s = clock.tv_sec as f64 + clock.tv_nsec as f64 * 1e-9;
             live.tell(&Event::Begin {
