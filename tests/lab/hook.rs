@@ -2,6 +2,7 @@
 
 mod caller;
 mod caps;
+mod rivals;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -82,13 +83,17 @@ fn built() -> &'static Built {
 
 /// `xl migrate g1`, begun with the variables that `xenmig hook` prints for these arguments.
 fn begin(scene: &Scene, hook: &[&str]) -> Running {
-    let script = r#"rate=$1; shift
+    begin_by(scene, &format!("xenlab-receive {RATE}"), hook)
+}
+
+/// The same to a receiver of the test's own.
+fn begin_by(scene: &Scene, receiver: &str, hook: &[&str]) -> Running {
+    let script = r#"receiver=$1; shift
         rm -f /root/events
         environment=$("$@") || exit 99
         eval "$environment"
-        exec xl migrate -s "xenlab-receive $rate" g1 localhost"#;
-    let rate = RATE.to_string();
-    let print = ["sh", "-c", script, "migrate", &rate, XENMIG, "hook", "--print-env"];
+        exec xl migrate -s "$receiver" g1 localhost"#;
+    let print = ["sh", "-c", script, "migrate", receiver, XENMIG, "hook", "--print-env"];
     let always = ["--config", CONFIG, "--telemetry", EVENTS];
     let running = scene.host.spawn([&print[..], &always, hook].concat()).unwrap();
     running.close_stdin();

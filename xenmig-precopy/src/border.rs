@@ -16,7 +16,8 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
 
 use nix::errno::Errno;
 use xen_sys as sys;
-use xenmig::xen::{BUILT_FOR, Options, Saving};
+use xenmig::host::DomId;
+use xenmig::xen::{BUILT_FOR, Options, Saving, outlast_other_saves};
 use xenmig::{Error, Kind, Result};
 
 use crate::driver::{Answer, Told, stock};
@@ -130,14 +131,17 @@ pub unsafe extern "C" fn xc_domain_save(
         // copy of them on this stack with functions that live for ever.
         unsafe { real(handle, stream, domid, flags, callbacks, stream_type, back) }
     };
-    let live = flags & sys::XCFLAGS_LIVE != 0 && stream_type == sys::XC_STREAM_PLAIN;
-    if !live || callbacks.is_null() {
+    let live = flags & sys::XCFLAGS_LIVE != 0;
+    if live && is_refused(domid) {
+        Errno::EBUSY.set();
+        return -1;
+    }
+    if !live || stream_type != sys::XC_STREAM_PLAIN || callbacks.is_null() {
         return save(callbacks);
     }
     // SAFETY: not null, so by this function's contract it points to the caller's callbacks.
     let mut ours = unsafe { *callbacks };
     let begun = catch_unwind(|| {
-        report::start();
         // SAFETY: the save writes to this descriptor, so it is open until the save has ended, and
         // the session is gone then.
         let written = unsafe { BorrowedFd::borrow_raw(stream) };
@@ -150,7 +154,7 @@ pub unsafe extern "C" fn xc_domain_save(
             let notes: PathBuf = Options::default().run_directory;
             // SAFETY: the handle is open until the save has ended; that it is of the right version
             // was just seen.
-            let saving = unsafe { Saving::new(handle, xenmig::host::DomId(id), notes) }?;
+            let saving = unsafe { Saving::new(handle, DomId(id), notes) }?;
             let resort = saving.last_resort();
             *last_resort() = Some(Box::new(move || abandon(&resort)));
             Ok(saving)
@@ -175,6 +179,30 @@ pub unsafe extern "C" fn xc_domain_save(
     last_resort().take();
     errno.set();
     result
+}
+
+/// Whether a live save of domain `domid` may not begin, which nothing has been done for yet. Where
+/// that cannot be told it may, as without the hook.
+fn is_refused(domid: u32) -> bool {
+    let looked = catch_unwind(|| {
+        report::start();
+        let Ok(id) = u16::try_from(domid) else { return false };
+        match outlast_other_saves(DomId(id)) {
+            Ok(()) => false,
+            Err(error) if error.kind() == Kind::Busy => {
+                let advice = error.advice().unwrap_or_default();
+                log::error!(
+                    "{error}; two saves would destroy the guest, which goes on here: {advice}"
+                );
+                true
+            }
+            Err(error) => {
+                log::warn!("{error}");
+                false
+            }
+        }
+    });
+    looked.unwrap_or(false)
 }
 
 /// Xen's question before and after each send.

@@ -13,7 +13,7 @@
 //! | `save_guard`, `process` | holding saves back, and recognising them |
 //! | `lease` | the lock and the note that survive a crash; what `recover` reads |
 //! | `cap` | the scheduler's cap of a domain, lowered and restored |
-//! | `saving` | what the hook may do to the domain that its own process saves |
+//! | `saving`, `rivals` | what the hook may do to the domain that its own process saves; others that save it too |
 //! | `source` | a domain that is migrated; `environment`: what its save needs of this process |
 //! | `abandoned` | what a killed migration left, and what `recover` does about it |
 //! | `findings` | what `doctor` looks at |
@@ -35,6 +35,7 @@ mod light;
 mod log_dirty;
 mod logger;
 mod process;
+mod rivals;
 mod save_guard;
 mod saving;
 mod setup;
@@ -44,6 +45,7 @@ mod store;
 pub use environment::{private_socket, set_environment};
 pub use host::{Options, XenHost};
 pub use log_dirty::LogDirty;
+pub use rivals::outlast_other_saves;
 pub use save_guard::{SaveGuard, save_helpers};
 pub use saving::{LastResort, Saving};
 

@@ -64,20 +64,33 @@ pub(super) fn intent(arguments: &[String]) -> Intent {
 /// or that is just about to.
 pub(super) fn running(programs: &[Program]) -> io::Result<Vec<(u32, Intent)>> {
     let mut found = Vec::new();
-    let me = std::process::id();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        if pid == me {
-            continue;
-        }
-        if let Some(seen) = judge(pid, programs) {
-            found.push((pid, seen));
-        }
+    for pid in others()? {
+        let pid = pid?;
+        found.extend(judge(pid, programs).map(|seen| (pid, seen)));
     }
     Ok(found)
+}
+
+/// Every process whose arguments are those of a save of domain `id`. Unlike [`running`], only what
+/// can be told for sure.
+pub(super) fn saving(id: DomId) -> io::Result<Vec<u32>> {
+    let is_one = |pid: &io::Result<u32>| pid.as_ref().map_or(true, |pid| is_saving(*pid, id));
+    others()?.filter(is_one).collect()
+}
+
+/// Whether the arguments of process `pid` are those of a save of domain `id`.
+pub(super) fn is_saving(pid: u32, id: DomId) -> bool {
+    arguments(pid).is_ok_and(|words| intent(&words) == Intent::Save(id))
+}
+
+/// Every process but this one.
+fn others() -> io::Result<impl Iterator<Item = io::Result<u32>>> {
+    let me = std::process::id();
+    let others = fs::read_dir("/proc")?.map(move |entry| {
+        let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        Ok(pid.filter(|pid| *pid != me))
+    });
+    Ok(others.filter_map(Result::transpose))
 }
 
 fn judge(pid: u32, programs: &[Program]) -> Option<Intent> {

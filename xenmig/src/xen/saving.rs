@@ -15,6 +15,7 @@ use super::buffer::PageBuffer;
 use super::cap::Lowered;
 use super::control::Control;
 use super::domain;
+use super::rivals;
 use super::store::Store;
 use crate::dirty::Bitmap;
 use crate::error::{Error, Kind, Result};
@@ -64,7 +65,7 @@ impl LastResort {
     /// As the hypervisor says.
     pub fn abandon(&self) -> Result<()> {
         let control = Control::open()?;
-        let off = control.log_off(self.id);
+        let off = log_off(&control, self.id);
         if let Some(cap) = self.cap_before.get() {
             control.set_cap(self.id, cap)?;
         }
@@ -169,12 +170,12 @@ impl Saving {
     }
 
     /// Does what the save itself will not do any more, because this process ends in its midst:
-    /// switches the dirty log off and sets the cap back.
+    /// switches the dirty log off, unless another save has taken it over, and sets the cap back.
     ///
     /// # Errors
     /// As the hypervisor says; of a cap that could not be set back the note stays.
     pub fn abandon(&mut self) -> Result<()> {
-        let off = self.control.log_off(self.domain.id);
+        let off = log_off(&self.control, self.domain.id);
         self.uncap()?;
         off
     }
@@ -192,6 +193,19 @@ impl Saving {
             }
             None => Ok(false),
         }
+    }
+}
+
+/// Switches the dirty log of domain `id` off, unless it may be another save's by now. A log that is
+/// left on slows the guest down until its next save takes it over; one that is switched off under a
+/// save loses the guest.
+fn log_off(control: &Control, id: DomId) -> Result<()> {
+    match rivals::others(id)?.first() {
+        Some(pid) => {
+            log::warn!("process {pid} saves domain {id} too; its dirty log is left to it");
+            Ok(())
+        }
+        None => control.log_off(id),
     }
 }
 
