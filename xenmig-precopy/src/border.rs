@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use nix::errno::Errno;
 use xen_sys as sys;
 use xenmig::host::DomId;
-use xenmig::xen::{BUILT_FOR, Options, Saving, outlast_other_saves};
+use xenmig::xen::{BUILT_FOR, NotedCap, Options, Saving, outlast_other_saves};
 use xenmig::{Error, Kind, Result};
 
 use crate::driver::{Answer, Told, stock};
@@ -132,6 +132,8 @@ pub unsafe extern "C" fn xc_domain_save(
         unsafe { real(handle, stream, domid, flags, callbacks, stream_type, back) }
     };
     let live = flags & sys::XCFLAGS_LIVE != 0;
+    // First, for a save that ends now may set the cap back and take its note away.
+    let noted = if live { noted_cap(domid) } else { None };
     if live && is_refused(domid) {
         Errno::EBUSY.set();
         return -1;
@@ -157,6 +159,9 @@ pub unsafe extern "C" fn xc_domain_save(
             let saving = unsafe { Saving::new(handle, DomId(id), notes) }?;
             let resort = saving.last_resort();
             *last_resort() = Some(Box::new(move || abandon(&resort)));
+            if let Some(noted) = noted {
+                session::put_cap_back(&saving, noted);
+            }
             Ok(saving)
         })
     });
@@ -179,6 +184,15 @@ pub unsafe extern "C" fn xc_domain_save(
     last_resort().take();
     errno.set();
     result
+}
+
+/// The note of a save that has lowered the cap of domain `domid`.
+fn noted_cap(domid: u32) -> Option<NotedCap> {
+    let look = || {
+        let id = u16::try_from(domid).ok()?;
+        NotedCap::of(&Options::default().run_directory, DomId(id))
+    };
+    catch_unwind(look).ok().flatten()
 }
 
 /// Whether a live save of domain `domid` may not begin, which nothing has been done for yet. Where

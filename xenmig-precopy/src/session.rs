@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use rustix::time::{ClockId, clock_gettime};
 use xenmig::config::{Config, DEFAULT_FILE};
-use xenmig::host::GuestType;
+use xenmig::host::{Domain, GuestType};
 use xenmig::migrate::hook::{Event, Hello, SCHEMA, SOCKET_VARIABLE, Settings};
 use xenmig::migrate::settings::{CONFIG_VARIABLE, Overrides, TELEMETRY_VARIABLE, learn};
 use xenmig::model::Guest;
 use xenmig::policy::precopy::{Controller, OnMiss};
-use xenmig::xen::Saving;
+use xenmig::xen::{NotedCap, Saving};
 use xenmig::{Error, Kind, Result};
 
 use crate::caller::Caller;
@@ -58,6 +58,27 @@ pub fn begin(
             Err(error)
         }
     }
+}
+
+/// Sets back the cap that a killed save had lowered, whose note was `noted` when this one began.
+pub fn put_cap_back(saving: &Saving, noted: NotedCap) {
+    match saving.put_cap_back(noted) {
+        Ok(Some(cap)) => log::error!("{}", not_told(saving.domain(), cap)),
+        Ok(None) => {}
+        Err(error) => log::error!("{error}; `xenmig recover` tries again"),
+    }
+}
+
+/// What the user is to do at the target of `domain`, which by right has this cap.
+fn not_told(Domain { name, id, .. }: &Domain, cap: u16) -> String {
+    let here = match cap {
+        0 => "it is without a cap again".to_owned(),
+        cap => format!("its cap is {cap} % again"),
+    };
+    format!(
+        "a killed save had left {name} (domain {id}) throttled. Here {here}, but its target was told \
+         the lower one: once it runs there, `xl sched-credit2 -d {name} -c {cap}` there"
+    )
 }
 
 fn prepare(
@@ -137,6 +158,9 @@ fn variable(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use xenmig::host::{DomId, RunState, Uuid};
+    use xenmig::units::Pages;
+
     use super::*;
 
     fn resolve(set: &[(&str, &str)], default: &Path) -> Result<Settings> {
@@ -154,6 +178,27 @@ mod tests {
         let given = resolve(&[("XENMIG_DOWNTIME", "300ms")], nowhere).unwrap();
         assert_eq!(given.downtime_s, Some(0.3));
         assert!(resolve(&[("XENMIG_CONFIG", "/nonexistent/other.toml")], nowhere).is_err());
+    }
+
+    #[test]
+    fn the_user_is_told_which_cap_the_guest_should_have_at_the_target() {
+        let domain = Domain {
+            id: DomId(7),
+            name: "db-1".to_owned(),
+            uuid: Uuid([0; 16]),
+            guest_type: GuestType::Pvh,
+            state: RunState::Running,
+            memory: Pages(1),
+            max_memory: Pages(1),
+            p2m_size: Pages(1),
+            vcpus: 1,
+            hap: true,
+        };
+        let said = not_told(&domain, 90);
+        assert!(said.contains("db-1 (domain 7)") && said.contains("its cap is 90 %"), "{said}");
+        assert!(said.contains("`xl sched-credit2 -d db-1 -c 90`"), "{said}");
+        let said = not_told(&domain, 0);
+        assert!(said.contains("without a cap") && said.contains("-d db-1 -c 0`"), "{said}");
     }
 
     #[test]

@@ -76,3 +76,31 @@ fn a_killed_save_leaves_a_note_and_recover_restores_the_cap() {
     assert_eq!(cap(&scene), BEFORE);
     stayed(&scene, guest.domid);
 }
+
+#[test]
+fn the_next_save_puts_back_a_cap_that_a_killed_one_left_and_says_what_the_target_has() {
+    use super::{migrate, moved};
+    let Some((scene, _)) = with_guest() else { return };
+    let set = ["xl", "sched-credit2", "-d", "g1", "-c", "90"];
+    assert_eq!(scene.run(&set).status, 0);
+    let migration = throttled(&scene);
+    assert_eq!(scene.run(&["pkill", "-KILL", "-f", "--", "--save-domain"]).status, 0);
+    assert_ne!(Ran::of(migration.wait().unwrap()).status, 0);
+    let lowered = cap(&scene);
+    assert!(lowered < BEFORE);
+
+    // One that fails: the guest is here.
+    let ran = migrate(&scene, &["--downtime", "1ms"]);
+    assert!(ran.status != 0 && ran.stderr.contains("its cap is 90 % again"), "{}", ran.all());
+    assert!(ran.stderr.contains("`xl sched-credit2 -d g1 -c 90`"), "{}", ran.all());
+    assert_eq!(cap(&scene), BEFORE);
+    scene.no_notes();
+
+    // The next one has nothing to say, and its target is told the right cap.
+    let ran = migrate(&scene, &["--downtime", "1s"]);
+    moved(&ran);
+    assert!(!ran.stderr.contains("throttled"), "{}", ran.all());
+    assert_eq!(cap(&scene), BEFORE);
+    scene.intact("g1");
+    scene.log_is_off("g1");
+}

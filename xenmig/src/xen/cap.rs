@@ -146,9 +146,58 @@ pub(super) fn restore_noted(
     Ok(Some(what))
 }
 
+/// The note of a save that lowered a domain's cap, as another save finds it that begins.
+///
+/// The tool stack reads what the target is to get before it starts a save, so by then the target has
+/// been told the lowered cap.
+pub struct NotedCap(Note);
+
+impl NotedCap {
+    /// The note about domain `id` in `directory`, whoever may hold it; `None` when there is none that
+    /// can be read.
+    #[must_use]
+    pub fn of(directory: &Path, id: DomId) -> Option<Self> {
+        let text = std::fs::read_to_string(directory.join(format!("cap-{id}"))).ok()?;
+        let note: Note = serde_json::Deserializer::from_str(&text).into_iter().next()?.ok()?;
+        note.cap.is_some().then_some(Self(note))
+    }
+
+    /// Sets the cap back, if the note is still there and nobody holds it. Gives the cap that
+    /// `domain` has by right and that its target was not told; `None` when it is the same.
+    pub(super) fn put_back(
+        self,
+        control: &Control,
+        domain: &Domain,
+        directory: &Path,
+    ) -> Result<Option<u16>> {
+        let uuid = domain.uuid.to_string();
+        let of_this = |note: Note| (note.uuid == uuid).then_some(note.cap).flatten();
+        let Some(cap) = of_this(self.0) else {
+            return Ok(None);
+        };
+        let mut lease = match Lease::take_cap(directory, domain.id) {
+            // Whoever holds it sets the cap back.
+            Err(error) if error.kind() == Kind::Busy => return Ok(Some(cap)),
+            lease => lease?,
+        };
+        let Some(cap) = lease.note()?.and_then(of_this) else {
+            // Somebody has done so since.
+            return Ok(Some(cap));
+        };
+        let was = control.cap(domain.id)?;
+        control.set_cap(domain.id, cap)?;
+        lease.clear();
+        Ok((was != cap).then_some(cap))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::ptr::NonNull;
+
     use super::*;
+    use crate::host::{GuestType, RunState, Uuid};
+    use crate::units::Pages;
 
     #[test]
     fn a_domain_never_gets_more_than_it_had() {
@@ -163,5 +212,54 @@ mod tests {
         assert_eq!(lowered(40).at_most(20), 20);
         assert_eq!(lowered(40).at_most(0), 40);
         assert_eq!(lowered(0).at_most(1_000_000), u16::MAX);
+    }
+
+    fn domain() -> Domain {
+        Domain {
+            id: DomId(7),
+            name: "db-1".to_owned(),
+            uuid: Uuid([7; 16]),
+            guest_type: GuestType::Pvh,
+            state: RunState::Running,
+            memory: Pages(1),
+            max_memory: Pages(1),
+            p2m_size: Pages(1),
+            vcpus: 1,
+            hap: true,
+        }
+    }
+
+    fn note(uuid: Uuid, cap: Option<u16>) -> Note {
+        Note { uuid: uuid.to_string(), pid: 42, leaving: None, cap }
+    }
+
+    #[test]
+    fn a_note_about_a_cap_is_found_whoever_holds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let found = || NotedCap::of(dir.path(), DomId(7)).map(|noted| noted.0);
+        assert!(found().is_none());
+        let mut lease = Lease::take_cap(dir.path(), DomId(7)).unwrap();
+        assert!(found().is_none());
+        lease.write(&note(Uuid([7; 16]), None)).unwrap();
+        assert!(found().is_none());
+        let lowered = note(Uuid([7; 16]), Some(0));
+        lease.write(&lowered).unwrap();
+        assert_eq!(found(), Some(lowered));
+        lease.clear();
+        assert!(found().is_none());
+    }
+
+    #[test]
+    fn a_cap_that_another_sets_back_is_told_and_another_domains_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        // It is not called: there is no Xen.
+        let control = Control::lent(NonNull::dangling());
+        let put_back =
+            |uuid| NotedCap(note(uuid, Some(90))).put_back(&control, &domain(), dir.path());
+        assert_eq!(put_back(Uuid([8; 16])).unwrap(), None);
+        // The note has gone.
+        assert_eq!(put_back(Uuid([7; 16])).unwrap(), Some(90));
+        let _held = Lease::take_cap(dir.path(), DomId(7)).unwrap();
+        assert_eq!(put_back(Uuid([7; 16])).unwrap(), Some(90));
     }
 }

@@ -42,6 +42,7 @@ mod setup;
 mod source;
 mod store;
 
+pub use cap::NotedCap;
 pub use environment::{private_socket, set_environment};
 pub use host::{Options, XenHost};
 pub use log_dirty::LogDirty;

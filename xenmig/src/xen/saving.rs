@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use xen_sys as sys;
 
 use super::buffer::PageBuffer;
-use super::cap::Lowered;
+use super::cap::{Lowered, NotedCap};
 use super::control::Control;
 use super::domain;
 use super::rivals;
@@ -167,6 +167,17 @@ impl Saving {
         self.cap_before.keep(noted.before());
         let cap = noted.at_most(per_cent);
         self.control.set_cap(self.domain.id, cap).map(|()| cap)
+    }
+
+    /// Sets back the cap that a killed save had lowered, whose note was `noted` when this one began.
+    /// Gives the cap that the target was not told, as the tool stack read the lowered one; `None`
+    /// when it was told the right one.
+    ///
+    /// # Errors
+    /// As the hypervisor says, or [`Kind::Io`] or [`Kind::Permission`]; the note stays then, for
+    /// `xenmig recover`.
+    pub fn put_cap_back(&self, noted: NotedCap) -> Result<Option<u16>> {
+        noted.put_back(&self.control, &self.domain, &self.run_directory)
     }
 
     /// Does what the save itself will not do any more, because this process ends in its midst:
