@@ -237,7 +237,7 @@ pub struct CpuTimes {
     pub at: Duration,
     /// Time each online vCPU of the domain has run.
     pub vcpus: Vec<Duration>,
-    /// Time each physical CPU was idle.
+    /// Time each physical CPU that is online was idle.
     pub idle: Vec<Duration>,
 }
 
@@ -248,10 +248,13 @@ impl CpuTimes {
         self.shares_since(before, &before.vcpus, &self.vcpus)
     }
 
-    /// Use of the whole host since `before`, 0 to 1; `None` when no time has passed or the host did
-    /// not say.
+    /// Use of the whole host since `before`, 0 to 1; `None` when no time has passed, the host did not
+    /// say, or one of its CPUs went on or off meanwhile.
     #[must_use]
     pub fn host_utilisation_since(&self, before: &Self) -> Option<f64> {
+        if self.idle.len() != before.idle.len() {
+            return None;
+        }
         let idle = self.shares_since(before, &before.idle, &self.idle);
         let mean = idle.iter().sum::<f64>() / idle.len() as f64;
         (!idle.is_empty()).then(|| (1.0 - mean).clamp(0.0, 1.0))
@@ -477,6 +480,21 @@ pub trait Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hosts_use_is_that_of_cpus_that_were_on_all_the_time() {
+        let at = |s, idle: &[u64]| CpuTimes {
+            at: Duration::from_secs(s),
+            vcpus: Vec::new(),
+            idle: idle.iter().map(|s| Duration::from_secs(*s)).collect(),
+        };
+        let before = at(0, &[5, 50]);
+        assert_eq!(at(4, &[9, 52]).host_utilisation_since(&before), Some(0.25));
+        // A third has come, or the second gone: which is which cannot be told.
+        assert_eq!(at(4, &[9, 1, 52]).host_utilisation_since(&before), None);
+        assert_eq!(at(4, &[52]).host_utilisation_since(&before), None);
+        assert_eq!(at(4, &[]).host_utilisation_since(&at(0, &[])), None);
+    }
 
     #[test]
     fn a_uuid_reads_back() {

@@ -112,7 +112,7 @@ impl Control {
         Ok(info)
     }
 
-    /// Idle time of each physical CPU, in nanoseconds.
+    /// Idle time of each of the first `cpus` physical CPUs, in nanoseconds; 0 for one that is offline.
     pub(super) fn idle_times(&self, cpus: u32) -> Result<Vec<u64>> {
         let mut list = vec![sys::xc_cpuinfo_t::default(); cpus as usize];
         let mut found = 0;

@@ -7,8 +7,8 @@ use super::domain;
 use crate::error::Result;
 use crate::host::{CpuTimes, DomId};
 
-/// Reads both at one moment.
-pub(super) fn times(control: &Control, id: DomId, cpus: u32) -> Result<CpuTimes> {
+/// Reads both at one moment. `cpu_ids` is one above the highest number of a CPU.
+pub(super) fn times(control: &Control, id: DomId, cpu_ids: u32) -> Result<CpuTimes> {
     let info = domain::raw(control, id)?;
     let mut vcpus = Vec::new();
     // max_vcpu_id is all ones for a domain that has no vCPUs yet.
@@ -21,8 +21,16 @@ pub(super) fn times(control: &Control, id: DomId, cpus: u32) -> Result<CpuTimes>
             vcpus.push(Duration::from_nanos(state.cpu_time));
         }
     }
-    let idle = control.idle_times(cpus)?.into_iter().map(Duration::from_nanos).collect();
+    let idle = online(&control.idle_times(cpu_ids)?);
     Ok(CpuTimes { at: now(), vcpus, idle })
+}
+
+/// The idle times of the CPUs that are online. Xen numbers the others too (with `smt=0` every second
+/// one), and says 0 for them (`get_cpu_idle_time` in xen/common/sched/core.c); one that is online
+/// has been idle since it came up.
+fn online(idle_ns: &[u64]) -> Vec<Duration> {
+    let online = idle_ns.iter().filter(|idle| **idle > 0);
+    online.map(|idle| Duration::from_nanos(*idle)).collect()
 }
 
 /// The host's wall clock, in seconds since 1970.
@@ -34,4 +42,17 @@ pub(super) fn unix_s() -> i64 {
 pub(super) fn now() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_that_are_offline_do_not_count() {
+        let (a, b) = (Duration::from_nanos(7), Duration::from_nanos(9));
+        assert_eq!(online(&[7, 0, 9, 0]), [a, b]);
+        assert_eq!(online(&[7, 9]), [a, b]);
+        assert!(online(&[]).is_empty());
+    }
 }

@@ -47,7 +47,8 @@ pub struct XenHost {
     control: Control,
     store: Store,
     options: Options,
-    cpus: u32,
+    /// One above the highest number of a CPU, whether it is online or not.
+    cpu_ids: u32,
     guard: OnceLock<Arc<SaveGuard>>,
 }
 
@@ -79,8 +80,8 @@ impl XenHost {
             return Err(Error::new(Kind::NoXen, what)
                 .hint("rebuild it against the libraries of the running version"));
         }
-        let cpus = control.physical()?.nr_cpus;
-        Ok(Self { control, store: Store::open()?, options, cpus, guard: OnceLock::new() })
+        let cpu_ids = control.physical()?.max_cpu_id.saturating_add(1);
+        Ok(Self { control, store: Store::open()?, options, cpu_ids, guard: OnceLock::new() })
     }
 
     /// Whether each domain runs: one hypercall and nothing else, so cheap enough to watch the
@@ -235,7 +236,7 @@ impl Host for XenHost {
     }
 
     fn cpu_times(&self, id: DomId) -> Result<CpuTimes> {
-        cpu::times(&self.control, id, self.cpus)
+        cpu::times(&self.control, id, self.cpu_ids)
     }
 
     fn equipment(&self) -> Result<Equipment> {
