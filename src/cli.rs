@@ -620,7 +620,7 @@ pub struct Report {
 ///
 /// A sampler that was killed leaves a domain's dirty log on, a steered save its cap lowered, a
 /// migration perhaps a suspended domain, which is resumed if the target had no permission to run
-/// it. Every command that samples does this first.
+/// it. Every command that samples does this first, with --keep-suspended.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -630,6 +630,11 @@ pub struct Recover {
     /// Resume this suspended domain, which you know to run nowhere else
     #[arg(long, value_name = "DOMAIN")]
     pub resume: Option<String>,
+
+    /// Report suspended domains but leave them as they are: for scripts, since another tool may
+    /// just be saving one
+    #[arg(long, conflicts_with = "resume")]
+    pub keep_suspended: bool,
 }
 
 /// Which host to look at.

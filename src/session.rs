@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use xenmig::config::{Config, Settings};
 use xenmig::history::Calibration;
-use xenmig::host::Host;
+use xenmig::host::{Host, Recovery};
 use xenmig::migrate::settings::learn;
 use xenmig::sim::SimHost;
 use xenmig::xen::{Options, XenHost};
@@ -49,7 +49,8 @@ impl Session {
     }
 
     /// Makes ready to sample: from here on signals set [`Session::stop`] instead of ending the
-    /// process, so that a dirty log is always switched off; and what killed runs left is cleaned.
+    /// process, so that a dirty log is always switched off; and what killed runs left is cleaned,
+    /// but for suspended domains: nobody asked about those.
     pub fn prepare_to_sample(&self) -> Result<()> {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, Arc::clone(&self.stop)).map_err(|cause| {
@@ -57,7 +58,7 @@ impl Session {
             })?;
         }
         // What cannot be cleaned is found out again, and refused, where it is in the way.
-        match self.host().recover() {
+        match self.host().recover(Recovery::Tidy) {
             Ok(cleaned) => {
                 for cleaned in cleaned {
                     log::warn!("domain {}: {}", cleaned.domid, cleaned.what);

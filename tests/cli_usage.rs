@@ -122,12 +122,14 @@ fn doctor_exits_with_1_where_something_is_missing() {
 fn recover() {
     assert_snapshot!(faulty(&["recover"]).all());
     assert_snapshot!(sim(&["recover"]).stdout, @"Nothing to clean up.\n");
+    assert_eq!(sim(&["recover", "--keep-suspended"]).stdout, "Nothing to clean up.\n");
 }
 
 #[test]
 fn a_domain_to_resume_must_exist_and_be_suspended() {
     sim(&["recover", "--resume", "nobody"]).refused(64, &["nobody"]);
     sim(&["recover", "--resume", "db"]).refused(70, &["cannot resume domain 3"]);
+    sim(&["recover", "--resume", "db", "--keep-suspended"]).refused(64, &["--keep-suspended"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use xenmig::host::Recovery;
 use xenmig::{Error, Kind, Result};
 
 use crate::cli::{Global, Recover};
@@ -15,7 +16,8 @@ pub fn run(args: &Recover, global: &Global) -> Result<ExitCode> {
         host.release(&host.find(name)?)?;
         log::info!("{name} runs here again");
     }
-    let recovered = session.host().recover()?;
+    let how = if args.keep_suspended { Recovery::Tidy } else { Recovery::Resume };
+    let recovered = session.host().recover(how)?;
     output::print(&if global.json {
         output::json::recover(&recovered)?
     } else {

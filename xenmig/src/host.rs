@@ -357,6 +357,18 @@ pub struct Recovered {
     pub clean: bool,
 }
 
+/// How far [`Host::recover`] goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// Switches dirty logs off and sets caps back. A domain that is suspended is reported and stays
+    /// as it is: a killed migration may have suspended it, or another tool's save since, and then
+    /// it is that tool's. For what runs unasked.
+    Tidy,
+    /// The same, and lets a suspended domain go on whose migration was killed before the target had
+    /// permission to run it. For a user who asks for it.
+    Resume,
+}
+
 /// A Xen host, real or simulated.
 pub trait Host {
     /// What sort of host it is.
@@ -456,11 +468,11 @@ pub trait Host {
     /// Can this host do what xenmig needs?
     fn findings(&self) -> Vec<Finding>;
 
-    /// Cleans up what killed runs left.
+    /// Cleans up what killed runs left, as far as `how` says.
     ///
     /// # Errors
     /// When what they left cannot be read; a domain that could not be cleaned is in the list.
-    fn recover(&self) -> Result<Vec<Recovered>>;
+    fn recover(&self, how: Recovery) -> Result<Vec<Recovered>>;
 
     /// The domain that a user means by `name`: a domid or a name.
     ///

@@ -13,7 +13,7 @@ use super::workload::mix;
 use crate::error::{Error, Kind, Result};
 use crate::host::{
     CpuFeatures, CpuTimes, DirtyLog, DomId, Domain, Equipment, FeatureSet, Finding, GuestType,
-    Health, Host, HostInfo, Now, Recovered, RunState, Setup, Transfer, Uuid,
+    Health, Host, HostInfo, Now, Recovered, Recovery, RunState, Setup, Transfer, Uuid,
 };
 use crate::units::{Bytes, BytesPerSecond};
 
@@ -342,7 +342,8 @@ impl Host for SimHost {
         ]
     }
 
-    fn recover(&self) -> Result<Vec<Recovered>> {
+    /// None of its domains is ever suspended, so there is one way only.
+    fn recover(&self, _: Recovery) -> Result<Vec<Recovered>> {
         self.permitted()?;
         let left_on = self.guests().filter(|guest| guest.fault.log_dirty_left_on);
         let ours: Vec<_> = left_on.map(Guest::domid).filter(|id| self.log_is_on(*id)).collect();

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::SimHost;
 use crate::dirty::{Bitmap, Ended, Plan, Sample, sample};
 use crate::error::Kind;
-use crate::host::{DomId, Health, Host, Transfer, Wake};
+use crate::host::{DomId, Health, Host, Recovery, Transfer, Wake};
 use crate::units::Pages;
 
 const ID: DomId = DomId(1);
@@ -202,9 +202,9 @@ fn two_cannot_own_one_log() {
 fn recover_switches_off_what_a_killed_run_left_on() {
     let host = host("fault.log_dirty_left_on = true");
     assert_eq!(host.dirty_log(ID, &RUN).err().unwrap().kind(), Kind::Busy);
-    let cleaned = host.recover().unwrap();
+    let cleaned = host.recover(Recovery::Tidy).unwrap();
     assert!(cleaned.len() == 1 && cleaned[0].domid == ID && cleaned[0].clean);
-    assert!(host.recover().unwrap().is_empty());
+    assert!(host.recover(Recovery::Resume).unwrap().is_empty());
     assert!(host.dirty_log(ID, &RUN).is_ok());
 }
 

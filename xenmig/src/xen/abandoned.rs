@@ -10,10 +10,10 @@ use super::save_guard::SaveGuard;
 use super::source::put_right;
 use super::store::Store;
 use crate::error::{Error, Kind, Result};
-use crate::host::{DomId, Domain, Recovered, RunState};
+use crate::host::{DomId, Domain, Recovered, Recovery, RunState};
 use crate::migrate::{Progress, after_save, away_name, original_name};
 
-/// Does what is safe, and says what is not.
+/// Does what is safe and `how` allows, and says what is not.
 pub(super) fn recover(
     control: &Control,
     store: &Store,
@@ -21,6 +21,7 @@ pub(super) fn recover(
     id: DomId,
     leaving: &Leaving,
     mut lease: Lease,
+    how: Recovery,
 ) -> Result<Recovered> {
     if leaving.progress == Progress::Saving {
         // First, for it refuses while the save still runs.
@@ -28,9 +29,10 @@ pub(super) fn recover(
     }
     let look = || domain::raw(control, id).map(|info| domain::run_state(info.flags));
     let suspended = after_save(look)? == RunState::Suspended;
+    let asked = || domain::is_asked_to_suspend(store, id);
     let (name, away) = (&leaving.name, away_name(&leaving.name));
-    let what = match leaving.progress {
-        Progress::Permitted if suspended => {
+    let what = match state(leaving.progress, suspended, asked) {
+        State::LookThere => {
             let what = format!(
                 "a killed xenmig had let the target run it: look there for `{name}`. If it runs \
                  there, `xl destroy {away}` here; only if it does not, `xenmig recover --resume \
@@ -38,27 +40,59 @@ pub(super) fn recover(
             );
             return Ok(Recovered { domid: id, what, clean: false });
         }
-        Progress::Arrived if suspended => {
+        State::RunsThere => {
             let what = format!("it runs at its target; `xl destroy {away}` removes what is left");
             return Ok(Recovered { domid: id, what, clean: false });
         }
-        Progress::Saving if suspended => {
+        State::MayGoOn if how == Recovery::Tidy => {
+            let what = "it is suspended: by a killed xenmig, or by another tool's save since then. \
+                        If no other tool has it, `xenmig recover` resumes it here";
+            return Ok(Recovered { domid: id, what: what.to_owned(), clean: false });
+        }
+        State::MayGoOn => {
             go_on(id, &store.read(&format!("/local/domain/{id}/name")).unwrap_or_default())?;
             "resumed it: a killed xenmig had suspended it, and the target may not run it"
         }
-        Progress::Saving if domain::is_asked_to_suspend(store, id) => {
+        State::MaySuspend => {
             let what = format!(
                 "it was asked to suspend and may still do so: run `xenmig recover` again, or take \
                  the request back: `xenstore-write /local/domain/{id}/control/shutdown ''`"
             );
             return Ok(Recovered { domid: id, what, clean: false });
         }
-        Progress::Saving => "put right what a killed migration had left; it runs here",
-        // Somebody has decided already.
-        Progress::Permitted | Progress::Arrived => "it runs here again",
+        State::Runs => "put right what a killed migration had left; it runs here",
+        State::RunsAgain => "it runs here again",
     };
     lease.clear();
     Ok(Recovered { domid: id, what: what.to_owned(), clean: true })
+}
+
+/// How it stands with a domain whose migration was cut short.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// Suspended, and only the target tells whether it runs there.
+    LookThere,
+    /// Suspended, and it runs at the target.
+    RunsThere,
+    /// Suspended, and the migration gave nobody else the right to run it.
+    MayGoOn,
+    /// It runs, and may still follow a request to suspend.
+    MaySuspend,
+    /// It runs, and nobody else may run it.
+    Runs,
+    /// It runs, for somebody has decided already.
+    RunsAgain,
+}
+
+fn state(progress: Progress, suspended: bool, asked: impl FnOnce() -> bool) -> State {
+    match progress {
+        Progress::Permitted if suspended => State::LookThere,
+        Progress::Arrived if suspended => State::RunsThere,
+        Progress::Permitted | Progress::Arrived => State::RunsAgain,
+        Progress::Saving if suspended => State::MayGoOn,
+        Progress::Saving if asked() => State::MaySuspend,
+        Progress::Saving => State::Runs,
+    }
 }
 
 /// Lets a suspended domain go on because the user says that it runs nowhere else.
@@ -91,5 +125,27 @@ fn go_on(id: DomId, called: &str) -> Result<()> {
     match original_name(called) {
         name if name == called => Ok(()),
         name => light.rename(id, called, name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_before_the_permission_may_a_suspended_domain_go_on() {
+        let after = |progress| state(progress, true, || false);
+        assert_eq!(after(Progress::Saving), State::MayGoOn);
+        assert_eq!(after(Progress::Permitted), State::LookThere);
+        assert_eq!(after(Progress::Arrived), State::RunsThere);
+    }
+
+    #[test]
+    fn one_that_runs_was_decided_about_unless_it_may_still_suspend() {
+        let after = |progress, asked| state(progress, false, || asked);
+        assert_eq!(after(Progress::Saving, true), State::MaySuspend);
+        assert_eq!(after(Progress::Saving, false), State::Runs);
+        assert_eq!(after(Progress::Permitted, true), State::RunsAgain);
+        assert_eq!(after(Progress::Arrived, false), State::RunsAgain);
     }
 }

@@ -19,7 +19,7 @@ use super::{abandoned, cap, cpu, domain, equipment, features, findings, setup};
 use crate::error::{Error, Kind, Result};
 use crate::host::{
     CpuTimes, DirtyLog, DomId, Domain, Equipment, FeatureSet, Finding, GuestType, Host, HostInfo,
-    Now, Recovered, RunState, Setup, Transfer,
+    Now, Recovered, Recovery, RunState, Setup, Transfer,
 };
 use crate::migrate::Source;
 use crate::units::{Bytes, PAGE_SIZE, Pages};
@@ -130,7 +130,7 @@ impl XenHost {
         Ok(())
     }
 
-    fn recover_one(&self, id: DomId) -> Result<Option<Recovered>> {
+    fn recover_one(&self, id: DomId, how: Recovery) -> Result<Option<Recovered>> {
         let mut lease = match Lease::take(&self.options.run_directory, id) {
             Ok(lease) => lease,
             // Its owner lives.
@@ -148,7 +148,7 @@ impl XenHost {
         if let Some(leaving) = note.leaving.filter(|_| same) {
             let (control, store) = (&self.control, &self.store);
             let guard = self.guard_if_any().map(Arc::as_ref);
-            return abandoned::recover(control, store, guard, id, &leaving, lease).map(Some);
+            return abandoned::recover(control, store, guard, id, &leaving, lease, how).map(Some);
         }
         let what = if !same {
             "the domain that a killed xenmig sampled or migrated has gone"
@@ -288,10 +288,10 @@ impl Host for XenHost {
         findings::all(self, &self.options)
     }
 
-    fn recover(&self) -> Result<Vec<Recovered>> {
+    fn recover(&self, how: Recovery) -> Result<Vec<Recovered>> {
         let directory = &self.options.run_directory;
         let caps = lease::known_caps(directory)?.into_iter().map(|id| (id, self.recover_cap(id)));
-        let others = lease::known(directory)?.into_iter().map(|id| (id, self.recover_one(id)));
+        let others = lease::known(directory)?.into_iter().map(|id| (id, self.recover_one(id, how)));
         let done = caps.chain(others).filter_map(|(id, done)| {
             done.unwrap_or_else(|error| {
                 Some(Recovered { domid: id, what: error.to_string(), clean: false })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use xenmig::dirty::Bitmap;
 use xenmig::host::{
     CpuTimes, DirtyLog, DomId, Domain, Finding, GuestType, Host, HostInfo, Now, Peek, Recovered,
-    RunState, Setup, Transfer, Uuid, Wake,
+    Recovery, RunState, Setup, Transfer, Uuid, Wake,
 };
 use xenmig::units::{Bytes, Pages};
 use xenmig::{Error, Kind, Result};
@@ -113,7 +113,7 @@ impl Host for Fake {
         Vec::new()
     }
 
-    fn recover(&self) -> Result<Vec<Recovered>> {
+    fn recover(&self, _: Recovery) -> Result<Vec<Recovered>> {
         Ok(Vec::new())
     }
 }
