@@ -167,11 +167,25 @@ impl XenHost {
             return Ok(None);
         };
         // A save that was killed has left its log on.
-        let log = match self.domain(id) {
-            Ok(_) if self.guard()?.clean_up(id)? => "; switched off its dirty log",
-            _ => "",
-        };
+        let off = self.domain(id).is_ok()
+            && unless_in_use(directory, id, || self.guard()?.clean_up(id))?;
+        let log = if off { "; switched off its dirty log" } else { "" };
         Ok(Some(Recovered { domid: id, what: format!("{cap}{log}"), clean: true }))
+    }
+}
+
+/// Has `clean` switch off the log of domain `id`, unless it belongs to another xenmig that lives.
+/// Says whether that was done.
+fn unless_in_use(
+    directory: &Path,
+    id: DomId,
+    clean: impl FnOnce() -> Result<bool>,
+) -> Result<bool> {
+    match Lease::take(directory, id) {
+        // Held until it is off: nobody begins to sample meanwhile.
+        Ok(_lease) => clean(),
+        Err(error) if error.kind() == Kind::Busy => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -298,5 +312,25 @@ impl Host for XenHost {
             })
         });
         Ok(done.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_of_a_domain_that_another_xenmig_has_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = DomId(7);
+        let other = Lease::take(dir.path(), id).unwrap();
+        assert!(!unless_in_use(dir.path(), id, || panic!("it was touched")).unwrap());
+        drop(other);
+        let off = unless_in_use(dir.path(), id, || {
+            assert_eq!(Lease::take(dir.path(), id).unwrap_err().kind(), Kind::Busy);
+            Ok(true)
+        });
+        assert!(off.unwrap());
+        assert!(Lease::take(dir.path(), id).is_ok());
     }
 }
