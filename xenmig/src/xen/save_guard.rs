@@ -47,8 +47,7 @@ struct State {
     control: Control,
     /// The thread answers; without it no log may be switched on.
     watching: bool,
-    /// Saves that were allowed to begin and may still run.
-    begun: Vec<(u32, Intent)>,
+    begun: Begun,
     /// The one log that is on.
     held: Option<Held>,
 }
@@ -57,6 +56,10 @@ struct Held {
     id: DomId,
     lease: Lease,
 }
+
+/// Saves that were allowed to begin and may still run, and the processes that run them.
+#[derive(Default)]
+struct Begun(Vec<(u32, Intent)>);
 
 /// The programs that save domains on this host: `configured`, or those that Xen's packages put in
 /// their usual places, xapi's among them.
@@ -107,8 +110,12 @@ impl SaveGuard {
         let wakes = end.try_clone().map_err(|cause| {
             Error::new(Kind::Internal, "cannot copy an event descriptor").because(cause)
         })?;
-        let state =
-            State { control: Control::open()?, watching: true, begun: Vec::new(), held: None };
+        let state = State {
+            control: Control::open()?,
+            watching: true,
+            begun: Begun::default(),
+            held: None,
+        };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let watcher = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -126,10 +133,15 @@ impl SaveGuard {
         let mut seen = self.running()?;
         std::thread::sleep(Duration::from_millis(2));
         seen.extend(self.running()?);
-        self.shared.lock().begun.extend(seen);
+        self.shared.lock().begun.add(seen);
         Ok(())
     }
 
+    /// The saves that can be seen now. To be called before the state is locked: a look through /proc
+    /// may have to wait, as for a file on a dead server, and the thread that answers would wait for
+    /// the lock, and with it every program that it holds back. Nothing is missed by that: whatever
+    /// begins after the look is in `begun` or still held back, since the thread puts it there before
+    /// it lets it begin, and under the lock.
     fn running(&self) -> Result<Vec<(u32, Intent)>> {
         process::running(&self.programs).map_err(|cause| {
             Error::new(Kind::Permission, "cannot read /proc to look for saves").because(cause)
@@ -139,6 +151,7 @@ impl SaveGuard {
     /// Switches the dirty log of `id` on. It is let go by [`SaveGuard::let_go`] or when a save of
     /// the domain begins.
     pub(super) fn switch_on(&self, id: DomId, uuid: Uuid, mut lease: Lease) -> Result<()> {
+        let running = self.running()?;
         let mut state = self.shared.lock();
         if !state.watching {
             return Err(Error::new(Kind::Internal, "the save guard has stopped"));
@@ -146,7 +159,7 @@ impl SaveGuard {
         if state.held.is_some() {
             return Err(Error::new(Kind::Busy, "this process samples another domain already"));
         }
-        if let Some(pid) = state.save_of(id, self.running()?)? {
+        if let Some(pid) = state.begun.save_of(id, &running) {
             let what = format!("domain {id} is being saved by process {pid}");
             return Err(Error::new(Kind::Busy, what).hint("wait until that migration is over"));
         }
@@ -173,8 +186,9 @@ impl SaveGuard {
     /// Switches off the log of a domain whose owner was killed. `false` when a save runs, which
     /// has taken the log over and switches it off itself.
     pub(super) fn clean_up(&self, id: DomId) -> Result<bool> {
-        let mut state = self.shared.lock();
-        if state.save_of(id, self.running()?)?.is_some() {
+        let running = self.running()?;
+        let state = self.shared.lock();
+        if state.begun.save_of(id, &running).is_some() {
             return Ok(false);
         }
         state.switch_off(id).map(|()| true)
@@ -201,20 +215,27 @@ impl SaveGuard {
 
     /// Switches the log off, unless a save has taken it over or it is off already.
     pub(super) fn let_go(&self) -> Result<()> {
+        let Some(id) = self.held() else { return Ok(()) };
+        let running = self.running().unwrap_or_default();
         let mut state = self.shared.lock();
-        let Some(id) = state.held.as_ref().map(|held| held.id) else {
-            return Ok(());
-        };
-        // No save can have begun unseen. Should one run nevertheless, the log is its own now, and
-        // to touch it would lose the guest.
-        if let Ok(Some(pid)) = self.running().and_then(|running| state.save_of(id, running)) {
-            log::error!("process {pid} saves domain {id} unguarded; its dirty log is left to it");
-            if let Some(mut held) = state.held.take() {
-                held.lease.clear();
-            }
+        if state.held.is_none() {
+            // A save began during the look, and the thread has let it go.
             return Ok(());
         }
-        state.let_go()
+        // No save can have begun unseen. Should one run nevertheless, the log is its own now, and
+        // to touch it would lose the guest.
+        let Some(pid) = state.begun.save_of(id, &running) else { return state.let_go() };
+        let held = state.held.take();
+        drop(state);
+        log::error!("process {pid} saves domain {id} unguarded; its dirty log is left to it");
+        if let Some(mut held) = held {
+            held.lease.clear();
+        }
+        Ok(())
+    }
+
+    fn held(&self) -> Option<DomId> {
+        self.shared.lock().held.as_ref().map(|held| held.id)
     }
 }
 
@@ -239,13 +260,22 @@ impl Shared {
     }
 }
 
-impl State {
-    fn save_of(&mut self, id: DomId, running: Vec<(u32, Intent)>) -> Result<Option<u32>> {
-        self.begun.retain(|(pid, _)| process::alive(*pid));
-        let mut all = running.into_iter().chain(self.begun.iter().copied());
-        Ok(all.find(|(_, intent)| intent.concerns(id)).map(|(pid, _)| pid))
+impl Begun {
+    fn add(&mut self, more: impl IntoIterator<Item = (u32, Intent)>) {
+        self.0.retain(|(pid, _)| process::alive(*pid));
+        self.0.extend(more);
     }
 
+    /// The process that saves domain `id`, be it among those that were seen `running` or those that
+    /// began since.
+    fn save_of(&self, id: DomId, running: &[(u32, Intent)]) -> Option<u32> {
+        let since = self.0.iter().filter(|(pid, _)| process::alive(*pid));
+        let mut all = running.iter().chain(since);
+        all.find(|(_, intent)| intent.concerns(id)).map(|(pid, _)| *pid)
+    }
+}
+
+impl State {
     fn let_go(&mut self) -> Result<()> {
         let Some(mut held) = self.held.take() else {
             return Ok(());
@@ -371,8 +401,7 @@ fn answer(fanotify: &Fanotify, shared: &Shared, event: &FanotifyEvent) {
             }
             shared.changed.notify_all();
         }
-        state.begun.retain(|(pid, _)| process::alive(*pid));
-        state.begun.push((pid, intent));
+        state.begun.add([(pid, intent)]);
     }
     let Some(fd) = event.fd() else { return };
     let allow = FanotifyResponse::new(fd.as_fd(), Response::FAN_ALLOW);
@@ -390,5 +419,20 @@ mod tests {
         let error = SaveGuard::start(&[]).err().unwrap();
         assert_eq!(error.kind(), Kind::Unguarded);
         assert!(error.advice().unwrap().contains("xen.save_helpers"));
+    }
+
+    #[test]
+    fn a_save_counts_that_was_seen_or_began_since_and_runs() {
+        let (me, parent) = (std::process::id(), std::os::unix::process::parent_id());
+        let (web, db) = (DomId(1), DomId(2));
+        let mut begun = Begun::default();
+        assert_eq!(begun.save_of(web, &[(parent, Intent::Save(web))]), Some(parent));
+        // No process has this number.
+        begun.add([(me, Intent::Save(web)), (u32::MAX, Intent::Save(db))]);
+        assert_eq!(begun.save_of(web, &[]), Some(me));
+        assert_eq!(begun.save_of(db, &[]), None);
+        begun.add([(me, Intent::Unknown)]);
+        assert_eq!(begun.save_of(db, &[]), Some(me));
+        assert_eq!(begun.0.len(), 2, "the dead are forgotten");
     }
 }
