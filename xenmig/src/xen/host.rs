@@ -141,7 +141,7 @@ impl XenHost {
             return Ok(None);
         };
         let same = match self.domain(id) {
-            Ok(domain) => note.uuid.is_empty() || domain.uuid.to_string() == note.uuid,
+            Ok(domain) => note.is_of(&domain.uuid.to_string()),
             Err(error) if error.kind() == Kind::NoSuchDomain => false,
             Err(error) => return Err(error),
         };

@@ -46,6 +46,19 @@ pub(super) struct Leaving {
     pub progress: Progress,
 }
 
+impl Note {
+    /// Whether it is of the domain with this identity. A torn one does not say, so it may be.
+    pub(super) fn is_of(&self, uuid: &str) -> bool {
+        self.uuid.is_empty() || self.uuid == uuid
+    }
+
+    /// The error where it is in the way of other work on domain `id`.
+    pub(super) fn in_the_way(&self, id: DomId) -> Error {
+        let what = format!("process {} died while it worked on domain {id}", self.pid);
+        Error::new(Kind::Busy, what).hint("`xenmig recover` says what to do")
+    }
+}
+
 /// The lock on one domain. Released when dropped; the note stays unless it was cleared.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -109,6 +122,19 @@ impl Lease {
         // A torn note still says that the log may be on; of which domain the name tells.
         let torn = Note { uuid: String::new(), pid: 0, leaving: None, cap: None };
         Ok(Some(first.and_then(Result::ok).unwrap_or(torn)))
+    }
+
+    /// Whether a process that was killed left the log of domain `id` on, which is the one with this
+    /// identity.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] when that process migrated the domain: by its note `recover` decides whether
+    /// the domain may go on, so the note must stay.
+    pub(super) fn left_on(&mut self, id: DomId, uuid: &str) -> Result<bool> {
+        match self.note()?.filter(|note| note.is_of(uuid)) {
+            Some(note) if note.leaving.is_some() => Err(note.in_the_way(id)),
+            note => Ok(note.is_some()),
+        }
     }
 
     /// Notes that the log is about to be switched on, or the cap lowered.
@@ -202,10 +228,30 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_was_left_on_is_told_from_a_migration_that_was_cut_short() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lease = Lease::take(dir.path(), ID).unwrap();
+        assert!(!lease.left_on(ID, "a").unwrap());
+        lease.write(&note()).unwrap();
+        assert!(lease.left_on(ID, "a").unwrap());
+        assert!(!lease.left_on(ID, "b").unwrap(), "that domain had the number before");
+
+        let leaving = Leaving { name: "g".into(), progress: Progress::Permitted };
+        let cut_short = Note { leaving: Some(leaving), ..note() };
+        lease.write(&cut_short).unwrap();
+        let error = lease.left_on(ID, "a").unwrap_err();
+        assert_eq!(error.kind(), Kind::Busy);
+        assert!(error.advice().unwrap().contains("xenmig recover"));
+        assert_eq!(lease.note().unwrap(), Some(cut_short));
+        assert!(!lease.left_on(ID, "b").unwrap());
+    }
+
+    #[test]
     fn a_torn_note_is_still_a_note() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("domain-7"), "{\"uuid\":\"a").unwrap();
-        assert!(Lease::take(dir.path(), ID).unwrap().note().unwrap().is_some());
+        let mut lease = Lease::take(dir.path(), ID).unwrap();
+        assert!(lease.note().unwrap().is_some() && lease.left_on(ID, "a").unwrap());
     }
 
     #[test]

@@ -151,6 +151,11 @@ impl SaveGuard {
     /// Switches the dirty log of `id` on. It is let go by [`SaveGuard::let_go`] or when a save of
     /// the domain begins.
     pub(super) fn switch_on(&self, id: DomId, uuid: Uuid, mut lease: Lease) -> Result<()> {
+        let uuid = uuid.to_string();
+        let left_on = lease.left_on(id, &uuid)?;
+        if left_on {
+            log::info!("switching off the dirty log of domain {id} that a dead process left on");
+        }
         let running = self.running()?;
         let mut state = self.shared.lock();
         if !state.watching {
@@ -163,9 +168,7 @@ impl SaveGuard {
             let what = format!("domain {id} is being saved by process {pid}");
             return Err(Error::new(Kind::Busy, what).hint("wait until that migration is over"));
         }
-        let uuid = uuid.to_string();
-        if lease.note()?.is_some() {
-            log::info!("switching off the dirty log of domain {id} that a dead process left on");
+        if left_on {
             state.switch_off(id)?;
         }
         let pid = std::process::id();

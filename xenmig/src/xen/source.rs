@@ -45,8 +45,7 @@ impl XenSource {
         directory: PathBuf,
     ) -> Result<Self> {
         if let Some(note) = lease.note()? {
-            let what = format!("process {} died while it worked on domain {}", note.pid, domain.id);
-            return Err(Error::new(Kind::Busy, what).hint("`xenmig recover` says what to do"));
+            return Err(note.in_the_way(domain.id));
         }
         let control = Control::open()?;
         let state = Mutex::new(State { control, lease });
