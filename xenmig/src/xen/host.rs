@@ -1,8 +1,9 @@
 //! [`XenHost`]: the real host behind the trait [`Host`].
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use xen_sys as sys;
@@ -49,7 +50,7 @@ pub struct XenHost {
     options: Options,
     /// One above the highest number of a CPU, whether it is online or not.
     cpu_ids: u32,
-    guard: OnceLock<Arc<SaveGuard>>,
+    guard: RefCell<Option<Arc<SaveGuard>>>,
 }
 
 impl XenHost {
@@ -81,7 +82,7 @@ impl XenHost {
                 .hint("rebuild it against the libraries of the running version"));
         }
         let cpu_ids = control.physical()?.max_cpu_id.saturating_add(1);
-        Ok(Self { control, store: Store::open()?, options, cpu_ids, guard: OnceLock::new() })
+        Ok(Self { control, store: Store::open()?, options, cpu_ids, guard: RefCell::default() })
     }
 
     /// Whether each domain runs: one hypercall and nothing else, so cheap enough to watch the
@@ -95,17 +96,15 @@ impl XenHost {
         Ok(all.iter().map(|info| (DomId(info.domain), domain::run_state(info.flags))).collect())
     }
 
-    /// The guard over saves, started when it is first needed and kept from then on.
-    fn guard(&self) -> Result<&Arc<SaveGuard>> {
-        if let Some(guard) = self.guard.get() {
-            return Ok(guard);
-        }
-        let guard = SaveGuard::start(&save_helpers(&self.options.save_helpers))?;
-        Ok(self.guard.get_or_init(|| Arc::new(guard)))
+    /// The guard over saves, started when it is first needed and kept as long as it watches.
+    fn guard(&self) -> Result<Arc<SaveGuard>> {
+        kept(&mut self.guard.borrow_mut(), SaveGuard::watches, || {
+            SaveGuard::start(&save_helpers(&self.options.save_helpers))
+        })
     }
 
     /// The same for what can do without; why it cannot be had is said.
-    fn guard_if_any(&self) -> Option<&Arc<SaveGuard>> {
+    fn guard_if_any(&self) -> Option<Arc<SaveGuard>> {
         self.guard().inspect_err(|error| log::warn!("{error}")).ok()
     }
 
@@ -147,7 +146,8 @@ impl XenHost {
         };
         if let Some(leaving) = note.leaving.filter(|_| same) {
             let (control, store) = (&self.control, &self.store);
-            let guard = self.guard_if_any().map(Arc::as_ref);
+            let guard = self.guard_if_any();
+            let guard = guard.as_deref();
             return abandoned::recover(control, store, guard, id, &leaving, lease, how).map(Some);
         }
         let what = if !same {
@@ -167,11 +167,23 @@ impl XenHost {
             return Ok(None);
         };
         // A save that was killed has left its log on.
-        let off = self.domain(id).is_ok()
-            && unless_in_use(directory, id, || self.guard()?.clean_up(id))?;
+        let off =
+            self.domain(id).is_ok() && unless_in_use(directory, id, || self.guard()?.clean_up(id))?;
         let log = if off { "; switched off its dirty log" } else { "" };
         Ok(Some(Recovered { domid: id, what: format!("{cap}{log}"), clean: true }))
     }
+}
+
+/// What `place` holds, if it still `works`, or else a new one.
+fn kept<T>(
+    place: &mut Option<Arc<T>>,
+    works: impl FnOnce(&T) -> bool,
+    start: impl FnOnce() -> Result<T>,
+) -> Result<Arc<T>> {
+    if let Some(old) = place.take().filter(|old| works(old)) {
+        return Ok(Arc::clone(place.insert(old)));
+    }
+    Ok(Arc::clone(place.insert(Arc::new(start()?))))
 }
 
 /// Has `clean` switch off the log of domain `id`, unless it belongs to another xenmig that lives.
@@ -288,14 +300,14 @@ impl Host for XenHost {
     }
 
     fn source(&self, domain: &Domain) -> Result<Box<dyn Source>> {
-        let guard = self.guard_if_any().cloned();
+        let guard = self.guard_if_any();
         let lease = Lease::take(&self.options.run_directory, domain.id)?;
         Ok(Box::new(XenSource::new(domain, lease, guard, self.options.run_directory.clone())?))
     }
 
     fn release(&self, domain: &Domain) -> Result<()> {
         let mut lease = Lease::take(&self.options.run_directory, domain.id)?;
-        abandoned::release(self.guard_if_any().map(Arc::as_ref), domain, &mut lease)
+        abandoned::release(self.guard_if_any().as_deref(), domain, &mut lease)
     }
 
     fn findings(&self) -> Vec<Finding> {
@@ -318,6 +330,19 @@ impl Host for XenHost {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_longer_works_is_replaced() {
+        let mut place = None;
+        let mut get = |works, start: Result<u8>| kept(&mut place, |_| works, || start).ok();
+        let failed = || Err(Error::new(Kind::Internal, "no"));
+        assert_eq!(get(true, failed()), None);
+        assert_eq!(get(true, Ok(1)).as_deref(), Some(&1));
+        assert_eq!(get(true, Ok(2)).as_deref(), Some(&1));
+        assert_eq!(get(false, Ok(3)).as_deref(), Some(&3));
+        assert_eq!(get(false, failed()), None);
+        assert_eq!(get(true, Ok(4)).as_deref(), Some(&4));
+    }
 
     #[test]
     fn the_log_of_a_domain_that_another_xenmig_has_is_left_alone() {

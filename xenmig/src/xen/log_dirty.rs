@@ -1,6 +1,7 @@
 //! The dirty log of one domain as a guard: it cannot be had without a [`SaveGuard`], and dropping
 //! it switches the log off. Between ENABLE and OFF it only PEEKs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ const NOTICE: Duration = Duration::from_millis(20);
 /// The dirty log of one domain, switched on and owned by this process.
 #[must_use = "dropping it switches the dirty log off"]
 pub struct LogDirty<'a> {
-    guard: &'a SaveGuard,
+    guard: Arc<SaveGuard>,
     control: &'a Control,
     id: DomId,
     since: Instant,
@@ -30,7 +31,7 @@ pub struct LogDirty<'a> {
 impl<'a> LogDirty<'a> {
     /// Switches the log of `domain` on.
     pub(super) fn new(
-        guard: &'a SaveGuard,
+        guard: Arc<SaveGuard>,
         control: &'a Control,
         domain: &Domain,
         lease: Lease,

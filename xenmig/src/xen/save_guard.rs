@@ -137,6 +137,11 @@ impl SaveGuard {
         Ok(())
     }
 
+    /// Whether its thread still answers. If not, it is of no more use.
+    pub(super) fn watches(&self) -> bool {
+        self.shared.lock().watching
+    }
+
     /// The saves that can be seen now. To be called before the state is locked: a look through /proc
     /// may have to wait, as for a file on a dead server, and the thread that answers would wait for
     /// the lock, and with it every program that it holds back. Nothing is missed by that: whatever
@@ -157,10 +162,7 @@ impl SaveGuard {
             log::info!("switching off the dirty log of domain {id} that a dead process left on");
         }
         let running = self.running()?;
-        let mut state = self.shared.lock();
-        if !state.watching {
-            return Err(Error::new(Kind::Internal, "the save guard has stopped"));
-        }
+        let mut state = self.shared.lock_watched()?;
         if state.held.is_some() {
             return Err(Error::new(Kind::Busy, "this process samples another domain already"));
         }
@@ -190,7 +192,7 @@ impl SaveGuard {
     /// has taken the log over and switches it off itself.
     pub(super) fn clean_up(&self, id: DomId) -> Result<bool> {
         let running = self.running()?;
-        let state = self.shared.lock();
+        let state = self.shared.lock_watched()?;
         if state.begun.save_of(id, &running).is_some() {
             return Ok(false);
         }
@@ -260,6 +262,16 @@ impl Drop for SaveGuard {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for what only a guard may do. It is one as long as the lock is kept, for the thread
+    /// takes it before it gives up what the kernel holds back.
+    fn lock_watched(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.lock();
+        if state.watching {
+            return Ok(state);
+        }
+        Err(Error::new(Kind::Internal, "the save guard has stopped; without it no log is touched"))
     }
 }
 
