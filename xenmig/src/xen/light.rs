@@ -11,14 +11,16 @@ use xen_sys as sys;
 
 use super::gate::{check_light, on, on_host};
 use super::logger;
+use super::marks::fork_without_marks;
 use super::store::Allocated;
 use crate::error::{Error, Kind, Result};
 use crate::host::DomId;
 
-/// libxl reaps the children that it starts, and no others: those of this process are its own.
+/// libxl reaps the children that it starts, and no others: those of this process are its own. Its
+/// children do not keep the marks of a save guard open.
 static HOOKS: sys::libxl_childproc_hooks = sys::libxl_childproc_hooks {
     chldowner: sys::libxl_sigchld_owner_libxl_always_selective_reap,
-    fork_replacement: None,
+    fork_replacement: Some(fork_without_marks),
     reaped_callback: None,
 };
 

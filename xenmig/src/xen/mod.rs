@@ -10,7 +10,7 @@
 //! | `domain`, `cpu` | what the hypervisor says of domains and CPUs |
 //! | `features`, `equipment` | CPU features, and what else a guest that arrives may need |
 //! | `log_dirty` | the dirty log as a guard that cannot be had without a save guard |
-//! | `save_guard`, `process` | holding saves back, and recognising them |
+//! | `save_guard`, `marks`, `process` | holding saves back, and recognising them |
 //! | `lease` | the lock and the note that survive a crash; what `recover` reads |
 //! | `cap` | the scheduler's cap of a domain, lowered and restored |
 //! | `saving`, `rivals` | what the hook may do to the domain that its own process saves; others that save it too |
@@ -34,6 +34,7 @@ mod lease;
 mod light;
 mod log_dirty;
 mod logger;
+mod marks;
 mod process;
 mod rivals;
 mod save_guard;

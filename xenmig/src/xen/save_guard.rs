@@ -16,15 +16,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::fcntl::AT_FDCWD;
-use nix::sys::fanotify::{
-    EventFFlags, Fanotify, FanotifyEvent, FanotifyResponse, InitFlags, MarkFlags, MaskFlags,
-    Response,
-};
+use nix::sys::fanotify::{Fanotify, FanotifyEvent, FanotifyResponse, MaskFlags, Response};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::control::Control;
 use super::lease::{Lease, Note};
+use super::marks::Marks;
 use super::process::{self, Intent, Program};
 use crate::error::{Error, Kind, Result};
 use crate::host::{DomId, Uuid};
@@ -77,17 +74,6 @@ pub fn save_helpers(configured: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-/// The file of libxenguest that this process has loaded, which holds the code of every save.
-fn loaded_libxenguest() -> Option<PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps.lines().find_map(|line| {
-        Some(&line[line.find('/')?..]).filter(|path| {
-            path.rsplit('/').next().is_some_and(|name| name.starts_with("libxenguest.so"))
-        })
-    })?;
-    Some(PathBuf::from(path))
-}
-
 impl SaveGuard {
     /// Marks `helpers` and starts to answer.
     ///
@@ -102,7 +88,8 @@ impl SaveGuard {
             )
             .hint("name the programs that save domains on this host in `xen.save_helpers`"));
         }
-        let fanotify = watch(helpers)?;
+        let marks = Marks::open()?;
+        marks.add(helpers)?;
         let programs = helpers.iter().filter_map(|path| Program::at(path).ok()).collect();
         let end = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| {
             Error::new(Kind::Internal, "cannot make an event descriptor").because(errno)
@@ -120,7 +107,7 @@ impl SaveGuard {
         let watcher = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("save-guard".into())
-            .spawn(move || answer_events(&fanotify, &wakes, &watcher))
+            .spawn(move || answer_events(&marks, &wakes, &watcher))
             .map_err(|cause| Error::new(Kind::Internal, "cannot start a thread").because(cause))?;
         let guard = Self { shared, programs, end, thread: Some(thread) };
         guard.settle()?;
@@ -313,41 +300,6 @@ impl State {
     }
 }
 
-fn watch(helpers: &[PathBuf]) -> Result<Fanotify> {
-    let failed = |what: String, errno: nix::Error| {
-        let kind = match errno {
-            nix::Error::EPERM => Kind::Permission,
-            nix::Error::EINVAL | nix::Error::ENOSYS => Kind::Unguarded,
-            nix::Error::ENOENT => Kind::Usage,
-            _ => Kind::Internal,
-        };
-        Error::new(kind, what).because(errno).hint(
-            "guarding saves needs root (CAP_SYS_ADMIN) in the control domain and Linux 5.0 or \
-             later; without the guard nothing is sampled",
-        )
-    };
-    let fanotify = Fanotify::init(
-        InitFlags::FAN_CLASS_CONTENT
-            | InitFlags::FAN_CLOEXEC
-            | InitFlags::FAN_NONBLOCK
-            | InitFlags::FAN_UNLIMITED_QUEUE,
-        EventFFlags::O_RDONLY | EventFFlags::O_LARGEFILE | EventFFlags::O_CLOEXEC,
-    )
-    .map_err(|errno| failed("cannot watch for saves".into(), errno))?;
-    let mark = |mask, path: &Path| {
-        fanotify
-            .mark(MarkFlags::FAN_MARK_ADD, mask, AT_FDCWD, Some(path))
-            .map_err(|errno| failed(format!("cannot guard {}", path.display()), errno))
-    };
-    for helper in helpers {
-        mark(MaskFlags::FAN_OPEN_EXEC_PERM, helper)?;
-    }
-    if let Some(library) = loaded_libxenguest() {
-        mark(MaskFlags::FAN_OPEN_PERM, &library)?;
-    }
-    Ok(fanotify)
-}
-
 /// Ends the watch however the thread ends: the log first, then whatever the kernel still holds
 /// back, which closing the descriptor lets through.
 struct EndOfWatch<'s>(&'s Shared);
@@ -363,8 +315,9 @@ impl Drop for EndOfWatch<'_> {
     }
 }
 
-fn answer_events(fanotify: &Fanotify, end: &OwnedFd, shared: &Shared) {
+fn answer_events(marks: &Marks, end: &OwnedFd, shared: &Shared) {
     let _end_of_watch = EndOfWatch(shared);
+    let fanotify = marks.group();
     loop {
         let mut waiting = [PollFd::new(fanotify, PollFlags::IN), PollFd::new(end, PollFlags::IN)];
         match poll(&mut waiting, None) {
