@@ -40,8 +40,11 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn at(path: &Path) -> io::Result<Self> {
-        let meta = fs::metadata(path)?;
-        Ok(Self { device: meta.dev(), inode: meta.ino() })
+        fs::metadata(path).map(|meta| Self::of(&meta))
+    }
+
+    pub(super) fn of(file: &fs::Metadata) -> Self {
+        Self { device: file.dev(), inode: file.ino() }
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::control::Control;
 use super::lease::{Lease, Note};
-use super::marks::Marks;
+use super::marks::{Marked, Marks};
 use super::process::{self, Intent, Program};
 use crate::error::{Error, Kind, Result};
 use crate::host::{DomId, Uuid};
@@ -29,7 +29,12 @@ use crate::host::{DomId, Uuid};
 /// Watches for saves while it lives.
 pub struct SaveGuard {
     shared: Arc<Shared>,
-    programs: Vec<Program>,
+    /// What is guarded, by path.
+    helpers: Vec<PathBuf>,
+    /// What has marks, as of the last look at the paths. Never locked for long.
+    marked: Mutex<Marked>,
+    /// The thread's: with it they end, and the kernel lets everything through.
+    marks: Weak<Marks>,
     end: OwnedFd,
     thread: Option<JoinHandle<()>>,
 }
@@ -88,9 +93,8 @@ impl SaveGuard {
             )
             .hint("name the programs that save domains on this host in `xen.save_helpers`"));
         }
-        let marks = Marks::open()?;
-        marks.add(helpers)?;
-        let programs = helpers.iter().filter_map(|path| Program::at(path).ok()).collect();
+        let marks = Arc::new(Marks::open()?);
+        let marked = marks.add(helpers)?;
         let end = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| {
             Error::new(Kind::Internal, "cannot make an event descriptor").because(errno)
         })?;
@@ -105,21 +109,48 @@ impl SaveGuard {
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let watcher = Arc::clone(&shared);
+        let lent = Arc::downgrade(&marks);
         let thread = std::thread::Builder::new()
             .name("save-guard".into())
             .spawn(move || answer_events(&marks, &wakes, &watcher))
             .map_err(|cause| Error::new(Kind::Internal, "cannot start a thread").because(cause))?;
-        let guard = Self { shared, programs, end, thread: Some(thread) };
-        guard.settle()?;
+        let guard = Self {
+            shared,
+            helpers: helpers.to_vec(),
+            marked: Mutex::new(marked.clone()),
+            marks: lent,
+            end,
+            thread: Some(thread),
+        };
+        guard.settle(&marked)?;
         Ok(guard)
+    }
+
+    /// Marks what has the guarded paths now. The marks are on files, and an update of Xen's packages
+    /// puts others in their place.
+    fn renew(&self) -> Result<()> {
+        let marked = match self.marks.upgrade() {
+            Some(marks) => marks.add(&self.helpers)?,
+            None => return Err(stopped()),
+        };
+        if marked != *self.marked() {
+            log::info!("what saves domains was replaced; it is guarded anew");
+            self.settle(&marked)?;
+            *self.marked() = marked;
+        }
+        Ok(())
+    }
+
+    fn marked(&self) -> MutexGuard<'_, Marked> {
+        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An exec that began before the mark was set is not held back and, for a moment, not visible
     /// as a save either. It is over before a second look.
-    fn settle(&self) -> Result<()> {
-        let mut seen = self.running()?;
+    fn settle(&self, marked: &Marked) -> Result<()> {
+        let mut seen = running(&marked.helpers)?;
         std::thread::sleep(Duration::from_millis(2));
-        seen.extend(self.running()?);
+        seen.extend(running(&marked.helpers)?);
         self.shared.lock().begun.add(seen);
         Ok(())
     }
@@ -135,9 +166,8 @@ impl SaveGuard {
     /// begins after the look is in `begun` or still held back, since the thread puts it there before
     /// it lets it begin, and under the lock.
     fn running(&self) -> Result<Vec<(u32, Intent)>> {
-        process::running(&self.programs).map_err(|cause| {
-            Error::new(Kind::Permission, "cannot read /proc to look for saves").because(cause)
-        })
+        let helpers = self.marked().helpers.clone();
+        running(&helpers)
     }
 
     /// Switches the dirty log of `id` on. It is let go by [`SaveGuard::let_go`] or when a save of
@@ -148,6 +178,7 @@ impl SaveGuard {
         if left_on {
             log::info!("switching off the dirty log of domain {id} that a dead process left on");
         }
+        self.renew()?;
         let running = self.running()?;
         let mut state = self.shared.lock_watched()?;
         if state.held.is_some() {
@@ -178,6 +209,7 @@ impl SaveGuard {
     /// Switches off the log of a domain whose owner was killed. `false` when a save runs, which
     /// has taken the log over and switches it off itself.
     pub(super) fn clean_up(&self, id: DomId) -> Result<bool> {
+        self.renew()?;
         let running = self.running()?;
         let state = self.shared.lock_watched()?;
         if state.begun.save_of(id, &running).is_some() {
@@ -208,6 +240,10 @@ impl SaveGuard {
     /// Switches the log off, unless a save has taken it over or it is off already.
     pub(super) fn let_go(&self) -> Result<()> {
         let Some(id) = self.held() else { return Ok(()) };
+        // Should there be no new marks, the look below still finds a save that began without.
+        if let Err(error) = self.renew() {
+            log::warn!("{error}");
+        }
         let running = self.running().unwrap_or_default();
         let mut state = self.shared.lock();
         if state.held.is_none() {
@@ -229,6 +265,16 @@ impl SaveGuard {
     fn held(&self) -> Option<DomId> {
         self.shared.lock().held.as_ref().map(|held| held.id)
     }
+}
+
+fn running(helpers: &[Program]) -> Result<Vec<(u32, Intent)>> {
+    process::running(helpers).map_err(|cause| {
+        Error::new(Kind::Permission, "cannot read /proc to look for saves").because(cause)
+    })
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Internal, "the save guard has stopped; without it no log is touched")
 }
 
 impl Drop for SaveGuard {
@@ -255,10 +301,7 @@ impl Shared {
     /// takes it before it gives up what the kernel holds back.
     fn lock_watched(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.lock();
-        if state.watching {
-            return Ok(state);
-        }
-        Err(Error::new(Kind::Internal, "the save guard has stopped; without it no log is touched"))
+        if state.watching { Ok(state) } else { Err(stopped()) }
     }
 }
 
