@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::terminal::Lent;
 use crate::error::{Error, Kind, Result};
+use crate::xen::wait_for_terminal;
 
 /// How to reach the receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,12 +85,10 @@ pub(crate) struct Carrier {
 impl Carrier {
     /// Starts it. What it says on stderr goes to `heard`, line by line.
     pub(crate) fn start(line: &str, heard: impl Fn(String) + Send + 'static) -> Result<Self> {
-        let mut child = Command::new("sh")
-            .args(["-c", line])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]).process_group(0);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = wait_for_terminal(&mut shell)
             .spawn()
             .map_err(|cause| Error::new(Kind::Internal, "cannot start sh").because(cause))?;
         if let Some(said) = child.stderr.take() {

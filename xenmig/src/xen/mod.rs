@@ -44,6 +44,7 @@ mod source;
 mod store;
 
 pub use cap::NotedCap;
+pub(crate) use environment::wait_for_terminal;
 pub use environment::{private_socket, set_environment};
 pub use host::{Options, XenHost};
 pub use log_dirty::LogDirty;

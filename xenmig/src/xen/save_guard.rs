@@ -8,7 +8,9 @@
 //!
 //! A thread of its own answers, so that nothing the caller waits for delays a save. If the thread
 //! or the process dies, the kernel lets everything through; the next save then takes over a log
-//! that was left on, which is harmless.
+//! that was left on, which is harmless. A process that is stopped does neither, so the signals of
+//! the terminal must not stop this one; and what the thread has to say others log, for a log that
+//! nobody reads, as of a terminal after ^S, can make its writer wait.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -16,10 +18,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use log::Level;
 use nix::sys::fanotify::{Fanotify, FanotifyEvent, FanotifyResponse, MaskFlags, Response};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::control::Control;
+use super::environment;
 use super::lease::{Lease, Note};
 use super::marks::{Marked, Marks};
 use super::process::{self, Intent, Program};
@@ -52,6 +56,8 @@ struct State {
     begun: Begun,
     /// The one log that is on.
     held: Option<Held>,
+    /// What the thread has to say.
+    unsaid: Vec<(Level, String)>,
 }
 
 struct Held {
@@ -80,7 +86,8 @@ pub fn save_helpers(configured: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 impl SaveGuard {
-    /// Marks `helpers` and starts to answer.
+    /// Marks `helpers` and starts to answer. From then on ^Z, and using the terminal from the
+    /// background, do not stop this process.
     ///
     /// # Errors
     /// [`Kind::Permission`] without CAP_SYS_ADMIN, [`Kind::Unguarded`] when the kernel has no
@@ -93,6 +100,7 @@ impl SaveGuard {
             )
             .hint("name the programs that save domains on this host in `xen.save_helpers`"));
         }
+        environment::ignore_stop_signals();
         let marks = Arc::new(Marks::open()?);
         let marked = marks.add(helpers)?;
         let end = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| {
@@ -106,6 +114,7 @@ impl SaveGuard {
             watching: true,
             begun: Begun::default(),
             held: None,
+            unsaid: Vec::new(),
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let watcher = Arc::clone(&shared);
@@ -239,6 +248,20 @@ impl SaveGuard {
 
     /// Switches the log off, unless a save has taken it over or it is off already.
     pub(super) fn let_go(&self) -> Result<()> {
+        let done = self.off();
+        self.tell();
+        done
+    }
+
+    /// Logs what the thread had to say.
+    fn tell(&self) {
+        let unsaid = std::mem::take(&mut self.shared.lock().unsaid);
+        for (level, what) in unsaid {
+            log::log!(level, "{what}");
+        }
+    }
+
+    fn off(&self) -> Result<()> {
         let Some(id) = self.held() else { return Ok(()) };
         // Should there be no new marks, the look below still finds a save that began without.
         if let Err(error) = self.renew() {
@@ -289,12 +312,18 @@ impl Drop for SaveGuard {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log::error!("the save guard ended in a panic");
         }
+        self.tell();
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an error of the thread's for others to log.
+    fn say(&self, what: String) {
+        self.lock().unsaid.push((Level::Error, what));
     }
 
     /// The same for what only a guard may do. It is one as long as the lock is kept, for the thread
@@ -352,7 +381,7 @@ impl Drop for EndOfWatch<'_> {
         let mut state = self.0.lock();
         state.watching = false;
         if let Err(error) = state.let_go() {
-            log::error!("{error}");
+            state.unsaid.push((Level::Error, error.to_string()));
         }
         self.0.changed.notify_all();
     }
@@ -366,8 +395,7 @@ fn answer_events(marks: &Marks, end: &OwnedFd, shared: &Shared) {
         match poll(&mut waiting, None) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(errno) => {
-                log::error!("the save guard cannot wait: {errno}");
-                return;
+                return shared.say(format!("the save guard cannot wait: {errno}"));
             }
             Ok(_) if !waiting[1].revents().is_empty() => return,
             Ok(_) => {}
@@ -380,8 +408,7 @@ fn answer_events(marks: &Marks, end: &OwnedFd, shared: &Shared) {
             }
             Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
             Err(errno) => {
-                log::error!("the save guard cannot read its events: {errno}");
-                return;
+                return shared.say(format!("the save guard cannot read its events: {errno}"));
             }
         }
     }
@@ -405,11 +432,14 @@ fn answer(fanotify: &Fanotify, shared: &Shared, event: &FanotifyEvent) {
         let mut state = shared.lock();
         let ours = state.held.as_ref().map(|held| held.id).filter(|id| intent.concerns(*id));
         if let Some(id) = ours {
-            match state.let_go() {
-                Ok(()) => log::info!("a save of domain {id} begins: its dirty log was let go"),
+            let said = match state.let_go() {
+                Ok(()) => {
+                    (Level::Info, format!("a save of domain {id} begins: its dirty log was let go"))
+                }
                 // The save takes the log over by itself.
-                Err(error) => log::error!("{error}"),
-            }
+                Err(error) => (Level::Error, error.to_string()),
+            };
+            state.unsaid.push(said);
             shared.changed.notify_all();
         }
         state.begun.add([(pid, intent)]);
@@ -417,7 +447,7 @@ fn answer(fanotify: &Fanotify, shared: &Shared, event: &FanotifyEvent) {
     let Some(fd) = event.fd() else { return };
     let allow = FanotifyResponse::new(fd.as_fd(), Response::FAN_ALLOW);
     if let Err(errno) = fanotify.write_response(allow) {
-        log::error!("cannot let process {pid} go on: {errno}");
+        shared.say(format!("cannot let process {pid} go on: {errno}"));
     }
 }
 
