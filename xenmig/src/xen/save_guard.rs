@@ -12,15 +12,20 @@
 //! the terminal must not stop this one; and what the thread has to say others log, for a log that
 //! nobody reads, as of a terminal after ^S, can make its writer wait.
 
-use std::os::fd::{AsFd, OwnedFd};
+mod answer;
+mod begun;
+
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use log::Level;
-use nix::sys::fanotify::{Fanotify, FanotifyEvent, FanotifyResponse, MaskFlags, Response};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, eventfd};
+
+use answer::answer_events;
+use begun::Begun;
 
 use super::control::Control;
 use super::environment;
@@ -64,10 +69,6 @@ struct Held {
     id: DomId,
     lease: Lease,
 }
-
-/// Saves that were allowed to begin and may still run, and the processes that run them.
-#[derive(Default)]
-struct Begun(Vec<(u32, Intent)>);
 
 /// The programs that save domains on this host: `configured`, or those that Xen's packages put in
 /// their usual places, xapi's among them.
@@ -334,21 +335,6 @@ impl Shared {
     }
 }
 
-impl Begun {
-    fn add(&mut self, more: impl IntoIterator<Item = (u32, Intent)>) {
-        self.0.retain(|(pid, _)| process::alive(*pid));
-        self.0.extend(more);
-    }
-
-    /// The process that saves domain `id`, be it among those that were seen `running` or those that
-    /// began since.
-    fn save_of(&self, id: DomId, running: &[(u32, Intent)]) -> Option<u32> {
-        let since = self.0.iter().filter(|(pid, _)| process::alive(*pid));
-        let mut all = running.iter().chain(since);
-        all.find(|(_, intent)| intent.concerns(id)).map(|(pid, _)| *pid)
-    }
-}
-
 impl State {
     fn let_go(&mut self) -> Result<()> {
         let Some(mut held) = self.held.take() else {
@@ -372,85 +358,6 @@ impl State {
     }
 }
 
-/// Ends the watch however the thread ends: the log first, then whatever the kernel still holds
-/// back, which closing the descriptor lets through.
-struct EndOfWatch<'s>(&'s Shared);
-
-impl Drop for EndOfWatch<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.watching = false;
-        if let Err(error) = state.let_go() {
-            state.unsaid.push((Level::Error, error.to_string()));
-        }
-        self.0.changed.notify_all();
-    }
-}
-
-fn answer_events(marks: &Marks, end: &OwnedFd, shared: &Shared) {
-    let _end_of_watch = EndOfWatch(shared);
-    let fanotify = marks.group();
-    loop {
-        let mut waiting = [PollFd::new(fanotify, PollFlags::IN), PollFd::new(end, PollFlags::IN)];
-        match poll(&mut waiting, None) {
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(errno) => {
-                return shared.say(format!("the save guard cannot wait: {errno}"));
-            }
-            Ok(_) if !waiting[1].revents().is_empty() => return,
-            Ok(_) => {}
-        }
-        match fanotify.read_events() {
-            Ok(events) => {
-                for event in &events {
-                    answer(fanotify, shared, event);
-                }
-            }
-            Err(nix::Error::EAGAIN | nix::Error::EINTR) => {}
-            Err(errno) => {
-                return shared.say(format!("the save guard cannot read its events: {errno}"));
-            }
-        }
-    }
-}
-
-fn answer(fanotify: &Fanotify, shared: &Shared, event: &FanotifyEvent) {
-    let pid = event.pid().unsigned_abs();
-    let intent = if pid == std::process::id() {
-        None
-    } else if event.mask().contains(MaskFlags::FAN_OPEN_EXEC_PERM) {
-        // While the exec is held back, the process still looks like its parent.
-        Some(process::held_exec(pid).map_or(Intent::Unknown, |(_, words)| process::intent(&words)))
-    } else {
-        // Many programs load the library; only the helper's arguments make it a save.
-        process::arguments(pid)
-            .map(|words| process::intent(&words))
-            .ok()
-            .filter(|intent| *intent != Intent::Unknown)
-    };
-    if let Some(intent) = intent {
-        let mut state = shared.lock();
-        let ours = state.held.as_ref().map(|held| held.id).filter(|id| intent.concerns(*id));
-        if let Some(id) = ours {
-            let said = match state.let_go() {
-                Ok(()) => {
-                    (Level::Info, format!("a save of domain {id} begins: its dirty log was let go"))
-                }
-                // The save takes the log over by itself.
-                Err(error) => (Level::Error, error.to_string()),
-            };
-            state.unsaid.push(said);
-            shared.changed.notify_all();
-        }
-        state.begun.add([(pid, intent)]);
-    }
-    let Some(fd) = event.fd() else { return };
-    let allow = FanotifyResponse::new(fd.as_fd(), Response::FAN_ALLOW);
-    if let Err(errno) = fanotify.write_response(allow) {
-        shared.say(format!("cannot let process {pid} go on: {errno}"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -460,20 +367,5 @@ mod tests {
         let error = SaveGuard::start(&[]).err().unwrap();
         assert_eq!(error.kind(), Kind::Unguarded);
         assert!(error.advice().unwrap().contains("xen.save_helpers"));
-    }
-
-    #[test]
-    fn a_save_counts_that_was_seen_or_began_since_and_runs() {
-        let (me, parent) = (std::process::id(), std::os::unix::process::parent_id());
-        let (web, db) = (DomId(1), DomId(2));
-        let mut begun = Begun::default();
-        assert_eq!(begun.save_of(web, &[(parent, Intent::Save(web))]), Some(parent));
-        // No process has this number.
-        begun.add([(me, Intent::Save(web)), (u32::MAX, Intent::Save(db))]);
-        assert_eq!(begun.save_of(web, &[]), Some(me));
-        assert_eq!(begun.save_of(db, &[]), None);
-        begun.add([(me, Intent::Unknown)]);
-        assert_eq!(begun.save_of(db, &[]), Some(me));
-        assert_eq!(begun.0.len(), 2, "the dead are forgotten");
     }
 }
