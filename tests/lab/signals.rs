@@ -5,6 +5,7 @@ use crate::scene::{Ran, Scene, note};
 const SIGINT: i32 = 2;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+const SIGTSTP: i32 = 20;
 
 #[test]
 fn interrupted_it_answers_and_the_log_is_off() {
@@ -20,6 +21,20 @@ fn interrupted_it_answers_and_the_log_is_off() {
         scene.log_is_off("g1");
     }
     scene.intact("g1");
+}
+
+/// Stopped, it could not let saves through, nor any other `xl`.
+#[test]
+fn the_terminal_cannot_stop_it() {
+    let Some((scene, _)) = Scene::with_guest() else { return };
+    let sampler = scene.sampling("g1", "60s");
+    sampler.kill(SIGTSTP);
+    assert_eq!(scene.run(&["timeout", "20", "xl", "list"]).status, 0);
+    scene.migrate("g1");
+    let ran = Ran::of(sampler.wait().unwrap());
+    assert_eq!((ran.status, &ran.json()["ended"]), (0, &"save_began".into()), "{}", ran.all());
+    scene.intact("g1");
+    scene.log_is_off("g1");
 }
 
 #[test]

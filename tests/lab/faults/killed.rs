@@ -51,6 +51,14 @@ fn xenmig_is_killed() {
         assert_eq!(ran.status, KILLED, "{}", ran.all());
         // The helper ends with its next word to its dead parent.
         faults.scene.run(&["sleep", "2"]);
+        if says == "resumed it" {
+            // What is not about that resumes nobody, and forgets nothing.
+            for words in [&["sample", "g1"][..], &["recover", "--keep-suspended"]] {
+                let ran = faults.scene.xenmig(words);
+                assert_eq!(ran.status, 70, "{words:?}: {}", ran.all());
+                assert!(ran.all().contains("`xenmig recover`"), "{words:?}: {}", ran.all());
+            }
+        }
         let row = faults.recover(what, when, 0, &[says]);
         faults.is_here(row);
     }

@@ -20,7 +20,7 @@ fn until(scene: &Scene, condition: &str) {
 
 /// Kills xl, as an administrator or the kernel may, but not its helper.
 fn kill_xl(scene: &Scene, migration: Running) {
-    assert_eq!(scene.run(&["pkill", "-KILL", "-f", "--", "^xl migrate -s"]).status, 0);
+    assert_eq!(scene.run(&["pkill", "-KILL", "-f", "--", "^[^ ]*xl migrate -s"]).status, 0);
     assert_ne!(Ran::of(migration.wait().unwrap()).status, 0);
 }
 
