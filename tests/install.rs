@@ -34,6 +34,10 @@ fn what_is_installed_finds_its_parts() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path().canonicalize().unwrap();
     let built = built();
+    // As it was installed before there was `make install`.
+    let old = root.join("opt/x/bin/xenmig-save-helper");
+    fs::create_dir_all(old.parent().unwrap()).unwrap();
+    fs::write(&old, "old").unwrap();
     let told = run(&mut install(&root, &built));
     let program = root.join("opt/x/bin/xenmig");
     assert!(String::from_utf8_lossy(&told.stdout).lines().any(|l| Path::new(l) == program));
@@ -46,6 +50,11 @@ fn what_is_installed_finds_its_parts() {
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     assert_eq!(hook["wrapper"], at("xenmig-save-helper"));
     assert_eq!(hook["library"], at("libxenmig_precopy.so"));
+    let daemon = include_str!("../contrib/libvirt/xenmig.conf");
+    let helper =
+        daemon.lines().find_map(|line| line.strip_prefix("Environment=LIBXL_SAVE_HELPER="));
+    let helper = helper.unwrap().strip_prefix("/usr/local/").unwrap();
+    assert!(root.join("opt/x").join(helper).is_file() && !old.exists(), "{helper}");
     let unit = fs::read_to_string(root.join("etc/systemd/system/xenmig-record.service")).unwrap();
     assert!(unit.contains("\nExecStart=/opt/x/bin/xenmig record\n"), "{unit}");
 

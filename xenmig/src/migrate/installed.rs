@@ -37,7 +37,8 @@ impl Parts {
     #[must_use]
     pub fn find(stock: Option<PathBuf>, wrapper: Option<PathBuf>) -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
-        let wrapper = wrapper.map_or_else(own_wrapper, |named| named.is_file().then_some(named));
+        let resolved = |named: PathBuf| named.canonicalize().ok().filter(|path| path.is_file());
+        let wrapper = wrapper.map_or_else(own_wrapper, resolved);
         let library = variable(LIBRARY_VARIABLE)
             .or_else(|| wrapper.as_deref().and_then(Path::parent).and_then(library));
         let not = wrapper.as_deref().unwrap_or(Path::new(""));

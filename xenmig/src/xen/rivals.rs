@@ -31,14 +31,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// [`Kind::Busy`] when another one goes on: a save beside it would destroy the guest.
 /// [`Kind::Permission`] when it cannot be told.
 pub fn outlast_other_saves(id: DomId) -> Result<()> {
-    outlast(id, PATIENCE)
+    outlast(std::process::id(), id, PATIENCE)
 }
 
-fn outlast(id: DomId, patience: Duration) -> Result<()> {
+fn outlast(me: u32, id: DomId, patience: Duration) -> Result<()> {
     let begun = Instant::now();
     let mut asked = Vec::new();
     loop {
-        let others = others(id)?;
+        let others = others_than(me, id)?;
         let Some(first) = others.first() else {
             return Ok(());
         };
@@ -61,17 +61,23 @@ fn outlast(id: DomId, patience: Duration) -> Result<()> {
     }
 }
 
-/// Processes that save domain `id`, besides this one and what it was started by: a script in the
-/// helper's place has its arguments too.
+/// Processes that save domain `id`, besides this one and what else belongs to it: a script in the
+/// helper's place has its arguments too, and so may have what that script has started.
 pub(super) fn others(id: DomId) -> Result<Vec<u32>> {
+    others_than(std::process::id(), id)
+}
+
+fn others_than(me: u32, id: DomId) -> Result<Vec<u32>> {
     let saving = process::saving(id).map_err(|cause| {
         Error::new(Kind::Permission, "cannot read /proc to look for other saves").because(cause)
     })?;
     if saving.is_empty() {
         return Ok(saving);
     }
-    let ours = ancestors(std::process::id());
-    Ok(saving.into_iter().filter(|pid| !ours.contains(pid)).collect())
+    let is_script = |pid: &u32| process::is_saving(*pid, id);
+    let helper = ancestors(me).into_iter().rfind(is_script).unwrap_or(me);
+    let is_ours = |pid: &u32| *pid == helper || ancestors(*pid).contains(&helper);
+    Ok(saving.into_iter().filter(|pid| !is_ours(pid)).collect())
 }
 
 fn ancestors(pid: u32) -> Vec<u32> {
@@ -145,19 +151,21 @@ mod tests {
         }
     }
 
+    /// No process has this number, so the saves here are not its own.
+    const NOBODY: u32 = u32::MAX;
     const WAIT: &str = "echo; read end";
     const BRIEFLY: Duration = Duration::from_millis(100);
 
     #[test]
     fn a_save_that_somebody_waits_for_goes_on_and_the_newer_one_does_not_begin() {
         let mut save = Save::of(1, WAIT);
-        let error = outlast(save.1, BRIEFLY).unwrap_err();
+        let error = outlast(NOBODY, save.1, BRIEFLY).unwrap_err();
         assert_eq!(error.kind(), Kind::Busy);
         let said = format!("domain {} is being saved by process {}", save.1, save.pid());
         assert!(error.to_string().contains(&said), "{error}");
         assert!(error.advice().unwrap().contains(&format!("kill -KILL {}", save.pid())));
         assert!(!save.has_ended());
-        assert!(outlast(DomId(0xf002), BRIEFLY).is_ok());
+        assert!(outlast(NOBODY, DomId(0xf002), BRIEFLY).is_ok());
     }
 
     #[test]
@@ -170,7 +178,7 @@ mod tests {
         assert!(!end_deserted(save.pid(), DomId(0xf004)));
         assert!(!save.has_ended());
         // A zombie has no arguments.
-        assert!(outlast(save.1, Duration::from_secs(60)).is_ok());
+        assert!(outlast(NOBODY, save.1, Duration::from_secs(60)).is_ok());
         assert!(save.0.wait().unwrap().code().is_none());
     }
 
@@ -178,8 +186,14 @@ mod tests {
     fn one_that_does_not_end_is_not_passed_by() {
         let mut save = Save::of(5, "trap '' TERM; echo; read end");
         save.desert();
-        assert_eq!(outlast(save.1, BRIEFLY).unwrap_err().kind(), Kind::Busy);
+        assert_eq!(outlast(NOBODY, save.1, BRIEFLY).unwrap_err().kind(), Kind::Busy);
         assert!(!save.has_ended());
+    }
+
+    #[test]
+    fn what_this_process_has_started_is_no_other_save() {
+        let save = Save::of(7, WAIT);
+        assert!(others(save.1).unwrap().is_empty(), "it is a child of this one");
     }
 
     #[test]
