@@ -77,8 +77,8 @@ fn not_told(Domain { name, id, .. }: &Domain, cap: u16) -> String {
     };
     format!(
         "a killed save had left {name} (domain {id}) throttled. Here {here}, but its target was told \
-         the lower one: once it runs there, `xl sched-credit2 -d {name} -c {cap}` there (sched-credit under \
-         that scheduler)"
+         the lower one: once it runs there, `xl sched-credit2 -d {name} -c {cap}` there \
+         (sched-credit under that scheduler)"
     )
 }
 

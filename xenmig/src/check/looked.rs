@@ -56,7 +56,7 @@ impl Looked {
         stop: &AtomicBool,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<Report>> {
-        let early = |options| self.judge(options, Sampling::NotTried, None);
+        let early = |options| self.judge(options, Sampling::NotTried, None, false);
         let early: Vec<_> = questions.iter().map(early).collect();
         let paused = self.domain.state != RunState::Running;
         let needs_sample = |options: &Options<'_>, early: &Judgement| {
@@ -78,7 +78,9 @@ impl Looked {
         let report = |(options, early): (&Options<'_>, Judgement)| match &sampled {
             _ if !needs_sample(options, &early) => self.report(options, early),
             Ok(sample) => self.judge_sampled(options, sample, &curves),
-            Err(error) => self.report(options, self.judge(options, Sampling::Failed(error), None)),
+            Err(error) => {
+                self.report(options, self.judge(options, Sampling::Failed(error), None, false))
+            }
         };
         Ok(questions.iter().zip(early).map(report).collect())
     }
@@ -89,8 +91,8 @@ impl Looked {
         let prediction = steered.or_else(|| options.predict_stock(&self.domain, sample, curves));
         let spread = options.finish_spread();
         let prediction = prediction.map(|prediction| prediction.with_finish_spread(spread));
-        let prediction_of = prediction.as_ref().map(|prediction| (prediction, predicted_steered));
-        let judgement = self.judge(options, Sampling::Taken(sample), prediction_of);
+        let sampling = Sampling::Taken(sample);
+        let judgement = self.judge(options, sampling, prediction.as_ref(), predicted_steered);
         let (sample, curve) = (Some(sample.clone()), Curve::mean(curves));
         Report { sample, curve, prediction, predicted_steered, ..self.report(options, judgement) }
     }
@@ -104,9 +106,9 @@ impl Looked {
         &self,
         options: &Options<'_>,
         sampling: Sampling<'_>,
-        prediction: Option<(&Prediction, bool)>,
+        prediction: Option<&Prediction>,
+        steered: bool,
     ) -> Judgement {
-        let steered = prediction.is_some_and(|(_, steered)| steered);
         gate::judge(&Facts {
             domain: &self.domain,
             setup: self.setup.as_ref(),
@@ -120,7 +122,7 @@ impl Looked {
             sampling,
             bandwidth: options.link_bandwidth().map(|(rate, _)| rate),
             costs: options.costs(),
-            prediction: prediction.map(|(prediction, _)| prediction),
+            prediction,
             downtime_enforced: steered && options.settings.steering.on_miss == OnMiss::Abort,
             budget: &options.settings.budget,
             thresholds: &options.settings.thresholds,
